@@ -1,0 +1,1 @@
+"""Agora's library: everything that decides, without an orchestrator or a web framework in it."""

@@ -1,0 +1,20 @@
+"""The marketplace's entities and their feature sets; each is built by the dbt model of the same name.
+
+Two themes per entity. `daily`: windows that end at a midnight, one row per entity and day, computed by the day's batch.
+`recent`: windows that end at the entity's latest payment, one row per payment that arrived.
+"""
+
+from __future__ import annotations
+
+from agora.entities.cards import CARDS_DAILY, CARDS_RECENT
+from agora.entities.customers import CUSTOMERS_DAILY, CUSTOMERS_RECENT
+from agora.entities.devices import DEVICES_DAILY, DEVICES_RECENT
+from agora.entities.merchants import MERCHANTS_DAILY, MERCHANTS_RECENT
+
+FEATURE_SETS = {
+    feature_set.name: feature_set
+    for feature_set in (
+        CUSTOMERS_DAILY, CUSTOMERS_RECENT, CARDS_DAILY, CARDS_RECENT,
+        MERCHANTS_DAILY, MERCHANTS_RECENT, DEVICES_DAILY, DEVICES_RECENT,
+    )
+}  # fmt: skip

@@ -1,0 +1,87 @@
+"""Where everything lives: the only reader of the environment.
+
+One folder (`AGORA_HOME`) holds all state by default; each part can be pointed elsewhere by URL without other code.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one instance, read from `AGORA_*` variables.
+
+    Every `*_url` is empty by default, which means "inside `home`".
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AGORA_", frozen=True)
+
+    home: Path = Field(Path(".agora"), description="Folder that holds all state of this instance.")
+    environment: str = Field("local", description="local, test or production.")
+    landing_url: str = Field("", description="Folder where producers drop files.")
+    lake_url: str = Field("", description="Folder or s3:// URL of the Delta tables.")
+    lake_options: dict[str, str] = Field(
+        default_factory=dict, description="Object-storage options, passed to deltalake as they are."
+    )
+    online_url: str = Field("", description="redis:// URL; empty starts an embedded Valkey.")
+    events_url: str = Field("", description="redis:// or kafka:// URL; empty: the embedded Valkey.")
+    tracking_url: str = Field("", description="MLflow tracking database; empty: SQLite in home.")
+    service_host: str = Field("127.0.0.1", description="Address that the services bind to.")
+    service_port: int = Field(3000, description="Port of the first service.")
+    public_data: Path | None = Field(None, description="Folder with the public data sets.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # dbt and Dagster change the working directory; a relative home would split in two.
+        return value.expanduser().resolve()
+
+    @property
+    def landing(self) -> str:
+        """Root of the landing folders: `<landing>/<table>/dt=YYYY-MM-DD/*`."""
+        return self.landing_url or str(self.home / "landing")
+
+    @property
+    def lake(self) -> str:
+        """Root of the Delta tables: `<lake>/<layer>/<table>`."""
+        return (self.lake_url or str(self.home / "lake")).rstrip("/")
+
+    @property
+    def tracking(self) -> str:
+        """MLflow's tracking and registry URI."""
+        return self.tracking_url or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of MLflow's artifacts."""
+        return self.home / "mlflow" / "artifacts"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of the Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def bentoml_home(self) -> Path:
+        """Folder of the BentoML store."""
+        return self.home / "bentoml"
+
+    @property
+    def deployments(self) -> Path:
+        """Folder that says which bento each running service serves."""
+        return self.home / "deployments"
+
+    @property
+    def prediction_log(self) -> Path:
+        """Folder where services append predictions before they are drained into the lake."""
+        return self.home / "prediction_log"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,67 @@
+"""System: the record that says everything the platform must know of one ML system.
+
+The asset factories, the sensors, the Predictor and the contract test read it; nothing else describes a system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date, datetime
+    from pathlib import Path
+
+    import polars as pl
+    from pydantic import BaseModel
+
+    from agora.budgets import Budgets
+    from agora.dataset import TrainingSet
+    from agora.evaluation import Gate, Report
+    from agora.features import Entity, FeatureSet
+    from agora.pipeline import Pipeline
+    from agora.stores.lake import Lake
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One ML system.
+
+    Attributes:
+        name: One word, the same everywhere.
+        owner: Dagster owner, `team:<name>`.
+        contact: Address that answers questions about the model.
+        decision: What is decided, in a sentence.
+        request: Pydantic model of one request; batch rows have the same columns.
+        response: Pydantic model of the answer.
+        entities: Entity to the request column that identifies it.
+        feature_sets: What is looked up for these entities.
+        label: Column of the label in labelled rows.
+        labelled: Labelled rows as known at a time: request columns, `event_at`, `label`, `label_arrived_at`.
+        requests: Rows of one day to be scored in batch: request columns, `event_at`.
+        build: A new, unfitted pipeline.
+        load: Reads a saved pipeline.
+        evaluate: Report of a fitted pipeline on the training set's test span, against baselines and the champion.
+        gate: What the report must satisfy.
+        budgets: Latency by stage, availability, freshness, cost.
+        golden: Requests that a new bento must answer before it takes over.
+    """
+
+    name: str
+    owner: str
+    contact: str
+    decision: str
+    request: type[BaseModel]
+    response: type[BaseModel]
+    entities: Mapping[Entity, str]
+    feature_sets: tuple[FeatureSet, ...]
+    label: str
+    labelled: Callable[[Lake, datetime], pl.DataFrame]
+    requests: Callable[[Lake, date], pl.DataFrame]
+    build: Callable[[], Pipeline]
+    load: Callable[[Path], Pipeline]
+    evaluate: Callable[[Pipeline, TrainingSet, Pipeline | None], Report]
+    gate: Gate
+    budgets: Budgets
+    golden: tuple[Mapping[str, Any], ...]
