@@ -5,11 +5,26 @@ One folder (`AGORA_HOME`) holds all state by default; each part can be pointed e
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+"""Switches off the telemetry of every tool that Agora runs."""
 
 
 class Settings(BaseSettings):
@@ -85,3 +100,13 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+def child_environment(settings: Settings, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child process: this one's, this instance's homes, no telemetry."""
+    homes = {
+        "AGORA_HOME": str(settings.home),
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "BENTOML_HOME": str(settings.bentoml_home),
+    }
+    return {**os.environ, **QUIET, **homes, **(extra or {})}
