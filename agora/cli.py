@@ -1,8 +1,11 @@
-"""`agora`: the command line. Each command reads its arguments, calls one function and prints what came of it."""
+"""`agora`: the command line.
+
+Each command reads its arguments, calls one function and prints what came of it.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +63,7 @@ def simulate(
     from agora.simulator import Params
     from agora.simulator import simulate as run
 
-    first = start.date() if start else date.today() - timedelta(days=days)  # noqa: DTZ011
+    first = start.date() if start else datetime.now(UTC).date() - timedelta(days=days)
     try:
         params = Params(
             seed=seed,
@@ -78,9 +81,7 @@ def simulate(
 
 @ingest_app.command("files")
 def ingest_files(
-    table: Annotated[
-        str, typer.Argument(help="Contract that the files fit: payments, customers, ...")
-    ],
+    table: Annotated[str, typer.Argument(help="Contract that the files fit, as payments.")],
     path: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines: a file or a folder.")],
     arrived_at: Annotated[
         str, typer.Option(help="Where the time of arrival comes from: column, event_at or now.")

@@ -1,6 +1,7 @@
 """Where everything lives: the only reader of the environment.
 
-One folder (`AGORA_HOME`) holds all state by default; each part can be pointed elsewhere by URL without other code.
+One folder (`AGORA_HOME`) holds all state by default; each part can be pointed elsewhere by URL
+without other code.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from agora.schema import Column, Table
 COUNTRY = Column("country", "string", "ISO 3166 two-letter country code.", max_length=2)
 LATITUDE = Column("latitude", "number", "Degrees north.", nullable=True, minimum=-90, maximum=90)
 LONGITUDE = Column("longitude", "number", "Degrees east.", nullable=True, minimum=-180, maximum=180)
-CURRENCY = Column("currency", "string", "ISO 4217 code; amounts are in this currency.", max_length=3)
+NETWORKS = ("visa", "mastercard", "amex", "other")
+CURRENCY = Column("currency", "string", "ISO 4217 code that amounts are in.", max_length=3)
 
 
 def _identifier(name: str, description: str, *, nullable: bool = False) -> Column:
@@ -54,7 +55,9 @@ CARDS = Table(
     columns=(
         _identifier("card_id", "The card: a token, never its number."),
         _identifier("customer_id", "Customer who registered it."),
-        Column("network", "string", "Card network.", allowed=("visa", "mastercard", "amex", "other")),
+        Column(
+            "network", "string", "Card network.", allowed=("visa", "mastercard", "amex", "other")
+        ),
         Column("funding", "string", "How it is funded.", allowed=("debit", "credit", "prepaid")),
         Column("country", "string", "Issuer's country, ISO 3166.", max_length=2),
     ),
@@ -124,7 +127,13 @@ PAYMENTS = Table(
         Column("amount", "number", "Amount, in the currency.", minimum=0, maximum=1e7),
         CURRENCY,
         Column("channel", "string", "Where it was made.", allowed=("web", "app", "in_store")),
-        Column("country", "string", "Country of the payer's connection or terminal.", True, max_length=2),
+        Column(
+            "country",
+            "string",
+            "Country of the payer's connection or terminal.",
+            True,
+            max_length=2,
+        ),
         LATITUDE,
         LONGITUDE,
     ),
