@@ -1,0 +1,1 @@
+"""Benchmarks: `performance` measures speed, `public` compares with published tables."""

@@ -1,0 +1,1 @@
+"""Speed: each module measures one thing and returns rows; `python -m benchmarks.performance` runs all."""
