@@ -1,1 +1,1 @@
-"""Speed: each module measures one thing and returns rows; `python -m benchmarks.performance` runs all."""
+"""Speed: each module measures one thing; `python -m benchmarks.performance` runs all."""

@@ -18,7 +18,7 @@ def main(names: list[str]) -> int:
     unknown = sorted(set(names) - set(MODULES))
     if unknown:
         print(
-            f"unknown benchmark {unknown[0]!r}; choose from {', '.join(MODULES)}", file=sys.stderr
+            f"benchmark {unknown[0]!r}: choose from {', '.join(MODULES)}", file=sys.stderr
         )
         return 2
     rows: list[dict[str, Any]] = []
