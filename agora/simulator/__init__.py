@@ -1,0 +1,12 @@
+"""The marketplace, simulated: deterministic by seed, vectorised, with known truth.
+
+In the order of the work: `params`; `marketplace` (`catalogue`, `people`); `fraud` (`seasons`, `spending`, `schemes`);
+`visitors`, `orders`, `arrivals`, `outcomes`; `frames` and `landing`; `simulation` puts them together.
+"""
+
+from __future__ import annotations
+
+from agora.simulator.params import Mix, Params
+from agora.simulator.simulation import Summary, simulate
+
+__all__ = ["Mix", "Params", "Summary", "simulate"]
