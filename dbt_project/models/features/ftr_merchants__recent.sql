@@ -1,0 +1,1 @@
+{{ recent_windows('merchant', windows=['5m', '1h']) }}
