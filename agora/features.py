@@ -1,13 +1,17 @@
 """Features: what an entity's history says, declared once and read in two ways.
 
-A `FeatureSet` names a dbt table keyed by (`<entity>_id`, `feature_at`). `agora.dataset` reads it as of a time (training,
-batch), `agora.stores.online` reads it as of now (serving); both give the same columns.
+A `FeatureSet` names a dbt table. `agora.point_in_time` reads it as of a time (training, batch),
+`agora.online_features` as of now (serving); both give the same columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 NAN = float("nan")
 
@@ -40,7 +44,7 @@ class Feature:
     default: float = NAN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureSet:
     """Features of one entity that are computed, versioned and served together.
 
@@ -64,32 +68,36 @@ class FeatureSet:
     personal: bool = True
     version: int = 1
 
-    @property
+    def __hash__(self) -> int:
+        # The generated hash walks every feature, and serving looks sets up in dictionaries.
+        return hash(self.id)
+
+    @cached_property
     def id(self) -> str:
         """Name and version: what a model's manifest names."""
         return f"{self.name}@{self.version}"
 
-    @property
+    @cached_property
     def table(self) -> str:
-        """Lake table that holds it."""
+        """Lake table that holds it, keyed by (`<entity>_id`, `feature_at`, `arrived_at`)."""
         return f"features/ftr_{self.name}"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Feature columns in the feature table."""
         return tuple(feature.name for feature in self.features)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Feature columns in a joined frame: `<entity>_<feature>`."""
         return tuple(f"{self.entity.name}_{feature.name}" for feature in self.features)
 
-    @property
+    @cached_property
     def defaults(self) -> tuple[float, ...]:
         """Values for an entity without a row."""
         return tuple(feature.default for feature in self.features)
 
-    @property
+    @cached_property
     def time_column(self) -> str:
-        """Column of a joined frame that says when the row's values held; null where there is no row."""
+        """Column of a joined frame: when the row's values held, null where there is no row."""
         return f"{self.name}__feature_at"

@@ -1,10 +1,12 @@
 """The online store: the newest row of each entity and feature set, read in one round trip.
 
-The protocol, then its in-memory adapter, which is the readable specification. The Valkey adapter is beside it.
+The protocol, then its in-memory adapter, which is the readable specification, then `open_online`.
+The Valkey adapter is beside it.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agora.features import FeatureSet
+    from agora.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineRows:
     """What a read returns for one feature set, in the order of the ids asked for.
+
+    The arrays may be read-only.
 
     Attributes:
         values: (n, width) float64; the set's defaults where there is no row.
@@ -42,7 +47,13 @@ class OnlineStore(Protocol):
         arrived_at: np.ndarray[Any, Any],
         values: np.ndarray[Any, Any],
     ) -> int:
-        """Keep each row that is newer, by (feature_at, arrived_at), than the one held; returns how many were."""
+        """Keep each row that is newer, by (feature_at, arrived_at), than the one held.
+
+        Returns how many were.
+
+        Raises:
+            ValueError: An argument's shape or type is wrong; nothing was written.
+        """
         ...
 
     def read(self, wanted: Sequence[tuple[FeatureSet, Sequence[str | None]]]) -> list[OnlineRows]:
@@ -58,4 +69,110 @@ class OnlineStore(Protocol):
         ...
 
 
-__all__ = ["MISSING_TIME", "OnlineRows", "OnlineStore"]
+class MemoryOnlineStore:
+    """The online store in a dictionary: what every adapter must do, and a store for one process."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], tuple[tuple[int, int], np.ndarray[Any, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def write(
+        self,
+        feature_set: FeatureSet,
+        ids: Sequence[str],
+        feature_at: np.ndarray[Any, Any],
+        arrived_at: np.ndarray[Any, Any],
+        values: np.ndarray[Any, Any],
+    ) -> int:
+        """Keep each row that is newer, by (feature_at, arrived_at), than the one held."""
+        check_rows(feature_set, ids, feature_at, arrived_at, values)
+        written = 0
+        rows = zip(ids, feature_at.tolist(), arrived_at.tolist(), values.copy(), strict=True)
+        with self._lock:
+            for entity_id, feature, arrived, row in rows:
+                held = self._rows.get((feature_set.id, entity_id))
+                if held is None or (feature, arrived) > held[0]:
+                    self._rows[feature_set.id, entity_id] = ((feature, arrived), row)
+                    written += 1
+        return written
+
+    def read(self, wanted: Sequence[tuple[FeatureSet, Sequence[str | None]]]) -> list[OnlineRows]:
+        """Rows of several feature sets; a None id has no row."""
+        answer = []
+        for feature_set, ids in wanted:
+            values = np.tile(np.array(feature_set.defaults, dtype=np.float64), (len(ids), 1))
+            feature_at = np.full(len(ids), MISSING_TIME, dtype=np.int64)
+            for position, entity_id in enumerate(ids):
+                held = self._rows.get((feature_set.id, entity_id or ""))
+                if held is not None:
+                    (feature_at[position], _), values[position] = held
+            answer.append(OnlineRows(values, feature_at))
+        return answer
+
+    def ping(self) -> bool:
+        """A dictionary always answers."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def check_rows(
+    feature_set: FeatureSet,
+    ids: Sequence[str],
+    feature_at: np.ndarray[Any, Any],
+    arrived_at: np.ndarray[Any, Any],
+    values: np.ndarray[Any, Any],
+) -> None:
+    """Refuse rows that do not fit the feature set, before any is written.
+
+    Raises:
+        ValueError: Names the set, the argument and what is wrong with it.
+    """
+    expected = (len(ids), len(feature_set.features))
+    if values.shape != expected or values.dtype != np.float64:
+        raise ValueError(
+            f"{feature_set.id}: values must be float64 of shape {expected}, "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    for name, times in (("feature_at", feature_at), ("arrived_at", arrived_at)):
+        if times.shape != (len(ids),) or times.dtype != np.int64:
+            raise ValueError(
+                f"{feature_set.id}: {name} must be int64 of shape ({len(ids)},), "
+                f"got {times.dtype} of shape {times.shape}"
+            )
+        if (times == MISSING_TIME).any():
+            raise ValueError(f"{feature_set.id}: {name} has a missing time")
+    if not all(isinstance(entity_id, str) and entity_id for entity_id in ids):
+        raise ValueError(f"{feature_set.id}: ids must be strings that are not empty")
+
+
+def open_online(settings: Settings, timeout: float = 5.0) -> OnlineStore:
+    """The online store of the settings: a Redis or Valkey by URL, or an embedded Valkey.
+
+    The embedded one is started when it does not run yet, outlives this process and is shared by all
+    processes of the same home; `stop_online` ends it.
+
+    Args:
+        settings: Where it is.
+        timeout: Seconds after which a connection or an answer is given up. A service passes its
+            budget.
+    """
+    from agora.stores import embedded
+    from agora.stores.valkey import ValkeyOnlineStore
+
+    url = settings.online_url or embedded.start(settings.home / "online")
+    return ValkeyOnlineStore(url, timeout=timeout)
+
+
+def stop_online(settings: Settings) -> None:
+    """Stop the embedded Valkey of this home, if one runs; what it holds stays on disk."""
+    from agora.stores import embedded
+
+    embedded.stop(settings.home / "online")
+
+
+__all__ = [
+    "MISSING_TIME", "MemoryOnlineStore", "OnlineRows", "OnlineStore", "check_rows", "open_online",
+    "stop_online",
+]  # fmt: skip

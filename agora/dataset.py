@@ -1,0 +1,208 @@
+"""Training sets: labelled rows, features as then known, a split that production could have made.
+
+`build_training_set` reads through a snapshot of the lake, so the manifest names what was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from agora.manifest import Span, TrainingSetManifest, code_version, content_hash, dbt_manifest_hash
+from agora.point_in_time import point_in_time
+from agora.stores.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agora.stores.lake import Lake
+    from agora.system import System
+
+SPANS = ("train", "calibration", "test")
+SPLIT = "split"
+ROW = "row_number"
+LABEL_ARRIVED_AT = "label_arrived_at"
+MANIFEST = "agora_manifest"
+
+__all__ = ["Split", "TrainingSet", "TrainingSetManifest", "build_training_set", "point_in_time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split by time that respects how late labels come.
+
+    Each span is used at a moment: training ends when calibration begins, calibration ends when the
+    test begins, the test ends at `as_of`. At that moment a payments team knows the labels that
+    have arrived, takes rows older than the label delay that nobody complained about for good, and
+    cannot say anything of younger rows. So a span holds the rows that were older than the delay at
+    its moment, with the labels known at its moment; between it and the next span lies a gap as
+    long as the delay, as it will in production.
+
+    Attributes:
+        train_days: Days of rows to learn from.
+        calibration_days: Days of rows to calibrate scores and choose thresholds with.
+        test_days: Days of rows to evaluate on.
+        label_delay: Age at which a row's label is taken as final.
+        unlabelled: What a row older than the delay without a label is: `negative` (nobody
+            complained: false or zero) or `dropped` (labels come for all rows).
+    """
+
+    train_days: int = 28
+    calibration_days: int = 7
+    test_days: int = 7
+    label_delay: timedelta = timedelta(days=7)
+    unlabelled: Literal["negative", "dropped"] = "negative"
+
+    def spans(self, as_of: datetime) -> dict[str, Span]:
+        """The three spans for a training set made at `as_of`, in order of time."""
+        spans: dict[str, Span] = {}
+        known_at = as_of
+        lengths = (self.train_days, self.calibration_days, self.test_days)
+        for name, days in zip(reversed(SPANS), reversed(lengths), strict=True):
+            end = known_at - self.label_delay
+            spans[name] = Span(start=end - timedelta(days=days), end=end, known_at=known_at)
+            known_at = spans[name].start
+        return {name: spans[name] for name in SPANS}
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Labelled rows with features, split by time.
+
+    Attributes:
+        frame: Request columns, `event_at`, the label, `label_arrived_at`, features, `split`; in
+            order of `event_at`.
+        label: Column of the label.
+        manifest: What it was made of.
+        version: Delta version once saved or loaded, else None.
+    """
+
+    frame: pl.DataFrame
+    label: str
+    manifest: TrainingSetManifest
+    version: int | None = None
+
+    @property
+    def train(self) -> pl.DataFrame:
+        """Rows to learn from."""
+        return self._span("train")
+
+    @property
+    def calibration(self) -> pl.DataFrame:
+        """Rows to calibrate scores and choose thresholds with."""
+        return self._span("calibration")
+
+    @property
+    def test(self) -> pl.DataFrame:
+        """Rows to evaluate on."""
+        return self._span("test")
+
+    def save(self, lake: Lake, metadata: dict[str, str] | None = None) -> int:
+        """Write `<system>/training_set` with the manifest in the commit; returns the version."""
+        return lake.write(
+            table_of(self.manifest.system),
+            self.frame.with_row_index(ROW).cast({ROW: pl.Int64}),
+            metadata={**(metadata or {}), MANIFEST: self.manifest.to_json()},
+        )
+
+    @classmethod
+    def load(cls, lake: Lake, system: str, version: int | None = None) -> TrainingSet:
+        """Read what `save` wrote, at a version or the newest.
+
+        Raises:
+            LookupError: There is no such training set.
+            ValueError: The rows are not those of the manifest.
+        """
+        table = table_of(system)
+        if not lake.exists(table):
+            raise LookupError(f"{table} has not been built")
+        delta = lake.table(table, version)
+        commit = delta.history(1)[0]
+        if MANIFEST not in commit:
+            raise LookupError(f"{table} version {delta.version()} has no manifest in its commit")
+        manifest = TrainingSetManifest.from_json(commit[MANIFEST])
+        frame = lake.read(table, version=delta.version()).sort(ROW).drop(ROW)
+        if content_hash(frame) != manifest.content_hash:
+            raise ValueError(f"{table} version {delta.version()}: rows differ from the manifest's")
+        return cls(frame, manifest.label, manifest, delta.version())
+
+    def _span(self, name: str) -> pl.DataFrame:
+        return self.frame.filter(pl.col(SPLIT) == name)
+
+
+def table_of(system: str) -> str:
+    """Lake table of a system's training sets."""
+    return f"{system}/training_set"
+
+
+def build_training_set(
+    system: System,
+    lake: Lake,
+    as_of: datetime,
+    split: Split | None = None,
+    *,
+    dbt_manifest: Path | None = None,
+    versions: dict[str, int] | None = None,
+) -> TrainingSet:
+    """Make the training set that could have been made at `as_of`.
+
+    The same inputs give the same rows in the same order and the same manifest.
+
+    Args:
+        system: Whose.
+        lake: What to read; tables are pinned when first read.
+        as_of: Only what arrived before is used, labels included.
+        split: Lengths of the spans and the label delay.
+        dbt_manifest: dbt's `manifest.json`, to name the SQL that made the features.
+        versions: Delta versions to read instead of the newest: a former manifest's, to make its
+            training set again.
+    """
+    split = split or Split()
+    snapshot = Snapshot.of(lake, versions)
+    spans = split.spans(as_of)
+    rows = pl.concat([_labelled(system, snapshot, split, name, spans[name]) for name in SPANS])
+    frame = point_in_time(snapshot, rows, system.entities, system.feature_sets)
+    frame = frame.select(pl.exclude(SPLIT), SPLIT)
+    counts = {name: frame.filter(pl.col(SPLIT) == name) for name in SPANS}
+    manifest = TrainingSetManifest(
+        system=system.name,
+        label=system.label,
+        as_of=as_of,
+        tables=dict(sorted(snapshot.versions.items())),
+        upstream={name: lake.version(name) for name in lake.tables() if name.startswith("raw/")},
+        feature_sets=[feature_set.id for feature_set in system.feature_sets],
+        dbt_manifest_hash=dbt_manifest_hash(dbt_manifest) if dbt_manifest else "",
+        code_version=code_version(),
+        label_delay_seconds=split.label_delay.total_seconds(),
+        spans=spans,
+        rows={name: len(span) for name, span in counts.items()},
+        positives={
+            name: int((span[system.label].cast(pl.Float64) > 0).sum())
+            for name, span in counts.items()
+        },
+        content_hash=content_hash(frame),
+    )
+    return TrainingSet(frame, system.label, manifest)
+
+
+def _labelled(system: System, lake: Lake, split: Split, name: str, span: Span) -> pl.DataFrame:
+    """Rows of a span with their labels as known at its moment, always in the same order."""
+    rows = system.labelled(lake, span.known_at)
+    absent = {"event_at", LABEL_ARRIVED_AT, system.label} - set(rows.columns)
+    if absent:
+        raise ValueError(f"{system.name}: labelled rows lack {', '.join(sorted(absent))}")
+    rows = rows.filter(pl.col("event_at").is_between(span.start, span.end, closed="left"))
+    arrived = pl.col(LABEL_ARRIVED_AT) < span.known_at
+    rows = rows.with_columns(pl.when(arrived).then(pl.col(system.label, LABEL_ARRIVED_AT)))
+    label = pl.col(system.label)
+    if split.unlabelled == "dropped":
+        rows = rows.filter(label.is_not_null())
+    elif rows.schema[system.label] == pl.Boolean:
+        rows = rows.with_columns(label.fill_null(value=False))
+    else:
+        rows = rows.with_columns(label.fill_null(0))
+    others = [column for column in rows.columns if column != "event_at"]
+    return rows.sort("event_at", *others).with_columns(pl.lit(name).alias(SPLIT))

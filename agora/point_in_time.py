@@ -1,0 +1,246 @@
+"""The point-in-time join: what was known of an entity at a time.
+
+For time t, the row with the greatest (feature_at, arrived_at) among those with feature_at < t and
+arrived_at < t.
+
+Each set is joined by its keys alone, and only then are the features of the rows that were found
+read: the sort of the ASOF join carries three integers instead of every feature, which pays for
+looking whether the table is in order.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from agora.stores.lake import UNREADABLE, literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from agora.features import Entity, FeatureSet
+    from agora.stores.lake import Lake
+
+KNOWN_AT = "known_at"
+PARTITION = "feature_date"
+TIME = pl.Datetime("us", "UTC")
+# Half of DuckDB's row group: an Arrow table of one chunk would be scanned by one thread.
+CHUNK = 61_440
+# Where a row lies in the files. `row_number()` would say as much, on one thread.
+PLACE = "(file_index::BIGINT << 40) | file_row_number"
+
+
+def point_in_time(
+    lake: Lake,
+    spine: pl.DataFrame,
+    keys: Mapping[Entity, str],
+    feature_sets: Sequence[FeatureSet],
+    time_column: str = "event_at",
+) -> pl.DataFrame:
+    """Join each row of the spine with the features known strictly before its time.
+
+    Args:
+        lake: Lake, or a `Snapshot` of it, which then says what was read.
+        spine: Rows in any order. A column `known_at`, where not null, is read instead of the time:
+            the moment at which a request that is replayed had been answered.
+        keys: Entity to the spine's column that holds its ids.
+        feature_sets: What to join.
+        time_column: Time of the spine's rows, UTC. At a null time nothing is known.
+
+    Returns:
+        The spine's rows and columns in order, then per set its `columns` and its `time_column`.
+        Where nothing was known: the defaults and a null time. A null feature of a row is NaN.
+
+    Raises:
+        ValueError: A column of the spine is missing, of the wrong type or in the way.
+        LookupError: A feature table has not been built.
+    """
+    _check(spine, keys, feature_sets, time_column)
+    columns = list(dict.fromkeys(keys[feature_set.entity] for feature_set in feature_sets))
+    rows = spine.select(*columns, _time(spine, time_column).alias("t")).with_row_index("r")
+    latest = cast("datetime | None", rows["t"].max())
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("set TimeZone='UTC'")
+        batches = rows.to_arrow().to_batches(max_chunksize=CHUNK)
+        connection.register("spine", pa.Table.from_batches(batches, rows.to_arrow().schema))
+        for number, column in enumerate(columns):
+            _number_ids(connection, column, number)
+        joined = [
+            _join(connection, lake, each, columns.index(keys[each.entity]), len(spine), latest)
+            for each in feature_sets
+        ]
+    return pl.concat([spine, *joined], how="horizontal")
+
+
+def feature_files(
+    lake: Lake, feature_set: FeatureSet, start: date | None = None, end: date | None = None
+) -> str:
+    """A `read_parquet` of the set's table, or nothing when there are no rows.
+
+    Args:
+        lake: Where the table is.
+        feature_set: Whose table.
+        start: First `feature_date`, where the table is partitioned by it.
+        end: First `feature_date` left out, where the table is partitioned by it.
+
+    Raises:
+        LookupError: The table has not been built.
+        RuntimeError: The table uses a reader feature that plain Parquet files do not show.
+    """
+    if not lake.exists(feature_set.table):
+        raise LookupError(
+            f"{feature_set.table} has not been built: run dbt model ftr_{feature_set.name} first"
+        )
+    table = lake.table(feature_set.table)
+    unreadable = set(table.protocol().reader_features or []) & UNREADABLE
+    if unreadable:
+        raise RuntimeError(f"{feature_set.table}: unsupported reader features {sorted(unreadable)}")
+    days = [(PARTITION, ">=", str(start))] if start else []
+    days += [(PARTITION, "<", str(end))] if end else []
+    by_day = PARTITION in table.metadata().partition_columns
+    files = table.file_uris(days if by_day and days else None)
+    if not files:
+        return ""
+    listed = ", ".join(literal(file) for file in files)
+    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+
+
+def _check(
+    spine: pl.DataFrame,
+    keys: Mapping[Entity, str],
+    feature_sets: Sequence[FeatureSet],
+    time_column: str,
+) -> None:
+    for feature_set in feature_sets:
+        if feature_set.entity not in keys:
+            raise ValueError(f"{feature_set.id}: no column holds ids of {feature_set.entity.name}")
+        column = keys[feature_set.entity]
+        if spine.schema.get(column) != pl.String:
+            raise ValueError(f"{column}: ids must be strings, got {spine.schema.get(column)}")
+    for column in (time_column, *({KNOWN_AT} & set(spine.columns))):
+        kind = spine.schema.get(column)
+        if not isinstance(kind, pl.Datetime) or kind.time_zone is None:
+            raise ValueError(f"{column}: times must be UTC timestamps, got {kind}")
+    names = [*spine.columns]
+    for feature_set in feature_sets:
+        names += [*feature_set.columns, feature_set.time_column]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"columns of these names would stand twice: {', '.join(twice)}")
+
+
+def _time(spine: pl.DataFrame, time_column: str) -> pl.Expr:
+    time = pl.col(time_column)
+    if KNOWN_AT in spine.columns:
+        time = pl.coalesce(KNOWN_AT, time_column)
+    return time.dt.convert_time_zone("UTC").cast(TIME)
+
+
+def _number_ids(connection: duckdb.DuckDBPyConnection, column: str, number: int) -> None:
+    """Give the spine's ids numbers, which sort faster than strings; ids of no interest get none."""
+    key = quote(column)
+    connection.execute(
+        f"create temp table ids_{number} as select id, row_number() over () as code "
+        f"from (select distinct {key} as id from spine where {key} is not null)"
+    )
+    connection.execute(
+        f"create temp table spine_{number} as select code, t, r "
+        f"from spine join ids_{number} on {key} = id where t is not null"
+    )
+
+
+def _join(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    feature_set: FeatureSet,
+    number: int,
+    rows: int,
+    latest: datetime | None,
+) -> pl.DataFrame:
+    """The set's columns for each row of the spine, in order."""
+    names = [*feature_set.columns, feature_set.time_column]
+    missing = pl.DataFrame(
+        [[*feature_set.defaults, None]],
+        schema={name: pl.Float64 for name in feature_set.columns} | {names[-1]: TIME},
+        orient="row",
+    )
+    position = np.zeros(rows, dtype=np.int64)
+    # A row is filed under the day on which it arrived: later days were not known.
+    end = latest.date() + timedelta(days=1) if latest else None
+    files = feature_files(lake, feature_set, end=end)
+    if not files or latest is None:
+        return missing[position]
+    _read_keys(connection, files, feature_set, number, latest)
+    if not _in_order(connection):
+        _drop_overtaken(connection)
+    connection.execute(
+        "create or replace temp table found as select r, place "
+        f"from spine_{number} as s asof join history as h on s.code = h.code and s.t > h.known_at"
+    )
+    values = ", ".join(f"coalesce({quote(name)}::DOUBLE, 'NaN')" for name in feature_set.names)
+    found = pl.DataFrame(
+        connection.sql(
+            f"select r, {values}, feature_at::TIMESTAMPTZ "
+            f"from (select *, {PLACE} as place from {files}) join found using (place)"
+        ).to_arrow_table()
+    )
+    found.columns = ["r", *names]
+    position[found["r"].to_numpy()] = np.arange(1, len(found) + 1)
+    return pl.concat([missing, found.drop("r").cast({names[-1]: TIME})])[position]
+
+
+def _read_keys(
+    connection: duckdb.DuckDBPyConnection,
+    files: str,
+    feature_set: FeatureSet,
+    number: int,
+    latest: datetime,
+) -> None:
+    """Put into `history` when each row of the spine's entities held, arrived and could be read."""
+    connection.execute(
+        "create or replace temp table history as "
+        "select code, feature_at, arrived_at, greatest(feature_at, arrived_at) as known_at, place "
+        f"from (select {quote(feature_set.entity.key)} as id, {PLACE} as place, "
+        "feature_at::TIMESTAMPTZ as feature_at, arrived_at::TIMESTAMPTZ as arrived_at "
+        f"from {files}) join ids_{number} using (id) where feature_at < $1 and arrived_at < $1",
+        [latest],
+    )
+
+
+def _in_order(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether of each entity the row known last is always the newest; then none can be overtaken.
+
+    So it is in tables whose rows hold when they arrive, which is seen without sorting.
+    """
+    at_once = "select bool_and(feature_at = arrived_at) from history"
+    if connection.execute(at_once).fetchall() != [(False,)]:
+        return True
+    in_order = connection.execute(
+        "select bool_and(feature_at >= feature_before and (known_at > known_before "
+        "or (feature_at = feature_before and arrived_at = arrived_before))) from ("
+        "select feature_at, arrived_at, known_at, lag(feature_at) over known as feature_before, "
+        "lag(arrived_at) over known as arrived_before, lag(known_at) over known as known_before "
+        "from history window known as (partition by code order by known_at))"
+    )
+    return in_order.fetchall() != [(False,)]
+
+
+def _drop_overtaken(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep in `history` the rows that are the newest when they become known, one per moment.
+
+    A row with the same feature_at as the newest, but known later, arrived later: it is newer.
+    """
+    known = "partition by code order by known_at, feature_at desc, arrived_at desc"
+    before = f"{known} rows between unbounded preceding and 1 preceding"
+    connection.execute(
+        "create or replace temp table history as select code, known_at, place from ("
+        f"select *, lag(known_at) over ({known}) as known_before, "
+        f"max(feature_at) over ({before}) as newest from history) "
+        "where known_before is null or (known_at > known_before and feature_at >= newest)"
+    )

@@ -1,0 +1,194 @@
+"""The online store on Valkey or Redis: one packed value per entity and feature set.
+
+A value is a tag of the set's columns, feature_at, arrived_at and the features. Times are big-endian
+with the sign bit flipped, so that the server compares them as whole numbers without rounding them
+to doubles. A value of another tag or length was cut or written under another schema: no row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from agora.pipeline import MISSING_TIME
+from agora.stores.online import OnlineRows, check_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agora.features import FeatureSet
+
+# One call writes a block: long enough to spread its cost, short enough not to hold up readers.
+BLOCK = 256
+BLOCKS_IN_FLIGHT = 16
+SIGN = 1 << 63
+# No row can have this key: a None id is asked for under it, which keeps the answers aligned.
+NOTHING = "agora"
+
+# KEYS: the rows' keys. ARGV: the length of a value, then all values end to end.
+WRITE = """
+local size, block, written = tonumber(ARGV[1]), ARGV[2], 0
+for i, key in ipairs(KEYS) do
+  local new = string.sub(block, (i - 1) * size + 1, i * size)
+  local old = redis.call('GET', key)
+  local newer = true
+  if old and #old == size and string.sub(old, 1, 8) == string.sub(new, 1, 8) then
+    local a, b, c, d = struct.unpack('>I4I4I4I4', old, 9)
+    local e, f, g, h = struct.unpack('>I4I4I4I4', new, 9)
+    if a ~= e then newer = e > a
+    elseif b ~= f then newer = f > b
+    elseif c ~= g then newer = g > c
+    else newer = h > d end
+  end
+  if newer then
+    redis.call('SET', key, new)
+    written = written + 1
+  end
+end
+return written
+"""
+WRITE_SHA = hashlib.sha1(WRITE.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a feature set's rows are packed."""
+
+    prefix: str
+    tag: bytes
+    dtype: np.dtype[Any]
+    defaults: np.ndarray[Any, Any]
+    width: int
+    size: int
+
+
+@lru_cache(maxsize=1024)
+def _layout(feature_set: FeatureSet) -> _Layout:
+    width = len(feature_set.features)
+    dtype = np.dtype(
+        [("tag", "V8"), ("feature_at", ">u8"), ("arrived_at", ">u8"), ("values", "<f8", (width,))]
+    )
+    schema = "\n".join((feature_set.id, *feature_set.names)).encode()
+    defaults = np.array([feature_set.defaults], dtype=np.float64).reshape(1, width)
+    defaults.flags.writeable = False
+    tag = hashlib.sha256(schema).digest()[:8]
+    return _Layout(f"agora:{feature_set.id}:", tag, dtype, defaults, width, dtype.itemsize)
+
+
+class ValkeyOnlineStore:
+    """The online store on a Valkey or Redis server; safe to share between threads.
+
+    Args:
+        url: redis://, rediss:// or unix://.
+        timeout: Seconds after which a connection or an answer is given up.
+    """
+
+    def __init__(self, url: str, timeout: float = 5.0) -> None:
+        # A connection that the server has closed is opened once more; a late answer is not asked
+        # for again, since the caller's time is over.
+        retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+        self._client = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+        )
+
+    def write(
+        self,
+        feature_set: FeatureSet,
+        ids: Sequence[str],
+        feature_at: np.ndarray[Any, Any],
+        arrived_at: np.ndarray[Any, Any],
+        values: np.ndarray[Any, Any],
+    ) -> int:
+        """Keep each row that is newer, by (feature_at, arrived_at), than the one held."""
+        check_rows(feature_set, ids, feature_at, arrived_at, values)
+        layout = _layout(feature_set)
+        rows = np.empty(len(ids), dtype=layout.dtype)
+        rows["tag"] = np.void(layout.tag)
+        rows["feature_at"] = feature_at.view(np.uint64) ^ np.uint64(SIGN)
+        rows["arrived_at"] = arrived_at.view(np.uint64) ^ np.uint64(SIGN)
+        rows["values"] = values
+        packed = rows.tobytes()
+        keys = [layout.prefix + entity_id for entity_id in ids]
+        step = BLOCK * BLOCKS_IN_FLIGHT
+        return sum(
+            self._write_blocks(
+                keys[at : at + step],
+                packed[at * layout.size : (at + step) * layout.size],
+                layout.size,
+            )
+            for at in range(0, len(keys), step)
+        )
+
+    def read(self, wanted: Sequence[tuple[FeatureSet, Sequence[str | None]]]) -> list[OnlineRows]:
+        """Rows of several feature sets in one round trip; a None id has no row."""
+        layouts = [_layout(feature_set) for feature_set, _ in wanted]
+        keys = [
+            layout.prefix + entity_id if entity_id else NOTHING
+            for layout, (_, ids) in zip(layouts, wanted, strict=True)
+            for entity_id in ids
+        ]
+        found = cast("list[bytes | None]", self._client.mget(keys)) if keys else []
+        answer, at = [], 0
+        for layout, (_, ids) in zip(layouts, wanted, strict=True):
+            answer.append(_unpack(layout, found[at : at + len(ids)]))
+            at += len(ids)
+        return answer
+
+    def ping(self) -> bool:
+        """Whether the server answers in time."""
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()
+
+    def _write_blocks(self, keys: list[str], packed: bytes, size: int) -> int:
+        """Write some blocks in one round trip; doing it twice changes nothing."""
+        pipeline = self._client.pipeline(transaction=False)
+        for at in range(0, len(keys), BLOCK):
+            block = keys[at : at + BLOCK]
+            values = packed[at * size : (at + len(block)) * size]
+            pipeline.evalsha(WRITE_SHA, len(block), *block, size, values)
+        try:
+            return sum(pipeline.execute())
+        except redis.exceptions.NoScriptError:
+            self._client.script_load(WRITE)
+            return self._write_blocks(keys, packed, size)
+
+
+def _unpack(layout: _Layout, found: list[bytes | None]) -> OnlineRows:
+    if len(found) == 1:
+        return _unpack_one(layout, found[0])
+    whole = [
+        value is not None and len(value) == layout.size and value[:8] == layout.tag
+        for value in found
+    ]
+    known = np.array(whole, dtype=bool)
+    rows = np.frombuffer(
+        b"".join(value for value, good in zip(found, whole, strict=True) if good and value),
+        dtype=layout.dtype,
+    )
+    values = np.repeat(layout.defaults, len(found), axis=0)
+    values[known] = rows["values"]
+    feature_at = np.full(len(found), MISSING_TIME, dtype=np.int64)
+    feature_at[known] = (rows["feature_at"].astype(np.uint64) ^ np.uint64(SIGN)).view(np.int64)
+    return OnlineRows(values, feature_at)
+
+
+def _unpack_one(layout: _Layout, value: bytes | None) -> OnlineRows:
+    """What `_unpack` does, for the request of one row, at a fraction of the cost."""
+    if value is None or len(value) != layout.size or value[:8] != layout.tag:
+        return OnlineRows(layout.defaults, np.array([MISSING_TIME], dtype=np.int64))
+    values = np.frombuffer(value, "<f8", layout.width, 24).reshape(1, layout.width)
+    feature_at = int.from_bytes(value[8:16], "big") - SIGN
+    return OnlineRows(values, np.array([feature_at], dtype=np.int64))
