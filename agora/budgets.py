@@ -1,0 +1,40 @@
+"""Budgets as code: declared once per system in `budgets.yml`, read by all that measure or alert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Budgets(BaseModel):
+    """What a system may take, and what it must keep to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    p99_ms: Positive = Field(description="Latency at the 99th percentile, on one core.")
+    stages_ms: dict[str, Positive] = Field(description="The same by stage; they add up to it.")
+    goal_p99_ms: Positive = Field(description="What we aim at, far below the budget.")
+    cpu_ratio: Positive = Field(description="CPU per request over a bare app that does the same.")
+    availability: float = Field(gt=0, lt=1, description="Share of requests answered, by month.")
+    degraded_share: float = Field(ge=0, lt=1, description="Share of answers that may be degraded.")
+    freshness_hours: Positive = Field(description="Age of the newest features at most.")
+    cost_per_prediction_usd: Positive = Field(description="Machine time per answer.")
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = sum(self.stages_ms.values())
+        if abs(total - self.p99_ms) > 1e-6:
+            raise ValueError(f"the stages add up to {total:g} ms, p99_ms says {self.p99_ms:g}")
+        if self.goal_p99_ms > self.p99_ms:
+            raise ValueError("goal_p99_ms lies above p99_ms")
+        return self
+
+
+def load_budgets(path: Path) -> Budgets:
+    """Read and check a system's `budgets.yml`."""
+    return Budgets.model_validate(yaml.safe_load(path.read_text()))

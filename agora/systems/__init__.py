@@ -1,0 +1,1 @@
+"""One package per ML system, all of one shape. Importing one loads no other."""

@@ -1,0 +1,55 @@
+"""What a caller sends and gets: a payment, and the decision on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+# Strict: "12.5" as text is a bug of the caller's, not an amount.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Payment(BaseModel):
+    """A payment that waits for a decision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    payment_id: Identifier = Field(description="The payment.")
+    customer_id: Identifier = Field(description="Customer who pays.")
+    card_id: Identifier = Field(description="Card that is charged: a token, never its number.")
+    merchant_id: Identifier = Field(description="Merchant who is paid.")
+    device_id: Identifier | None = Field(None, description="Device that it is made on.")
+    amount: Number = Field(ge=0, le=1e7, description="Amount, in the currency.")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")
+    channel: Literal["web", "app", "in_store"] = Field(description="Where it is made.")
+    country: str | None = Field(
+        None, pattern=r"^[A-Z]{2}$", description="ISO 3166 code of the connection or terminal."
+    )
+    latitude: Number | None = Field(None, ge=-90, le=90, description="Degrees north.")
+    longitude: Number | None = Field(None, ge=-180, le=180, description="Degrees east.")
+    event_at: AwareDatetime = Field(
+        default_factory=lambda: datetime.now(UTC),
+        description="When it is made; left out except to replay a past payment.",
+    )
+
+
+class Reason(BaseModel):
+    """Why a payment was not simply approved."""
+
+    code: str = Field(description="Stable name of a rule or a feature.")
+    text: str = Field(description="The same in words.")
+    contribution: float = Field(description="How far it raised the risk, in log-odds.")
+
+
+class Decision(BaseModel):
+    """The answer to a payment."""
+
+    prediction_id: str = Field(description="Names this answer in the prediction log.")
+    model_version: str = Field(description="Version of the model that answered.")
+    degraded: bool = Field(description="Whether a dependency was missing and a fallback answered.")
+    decision: Literal["approve", "review", "decline"]
+    score: float = Field(ge=0, le=1, description="Probability that the payment is a fraud.")
+    reasons: list[Reason] = Field(description="Strongest first; empty when approved.")
