@@ -1,7 +1,7 @@
 """Contracts of tables: columns, types, keys, ranges, personal data.
 
-A `Table` is what producers and the platform agree on. `column_faults` says what is wrong with a whole
-file; `validate` splits its rows into what holds and what does not, with every reason.
+A `Table` is what producers and the platform agree on. `column_faults` says what is wrong with a
+whole file; `validate` splits its rows into what holds and what does not, with every reason.
 """
 
 from __future__ import annotations

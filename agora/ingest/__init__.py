@@ -1,7 +1,7 @@
 """Ingestion: landed files become `raw/<table>`; what does not hold becomes `quarantine/<table>`.
 
-A day of raw is a pure function of the files of that day, and a window is one commit: a file taken twice changes
-nothing, and a repaired file replays by taking its day again.
+A day of raw is a pure function of the files of that day, and a window is one commit: a file taken
+twice changes nothing, and a repaired file replays by taking its day again.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ FILES_NAMED = 2000
 class IngestReport:
     """What one ingestion read and what became of it.
 
-    Every row read is accepted, rejected or a duplicate. A file that cannot be read counts in `files_rejected` and
-    is one row of quarantine without a row number.
+    Every row read is accepted, rejected or a duplicate. A file that cannot be read counts in
+    `files_rejected` and is one row of quarantine without a row number.
 
     Attributes:
         table: Name of the table.
@@ -85,7 +85,7 @@ def ingest(
 ) -> IngestReport:
     """Take the files that arrived on the days [start, end) into raw and quarantine.
 
-    Rows stream from the files into one commit of each table, so memory does not grow with the window.
+    Rows stream from the files into one commit of each table: memory does not grow with the window.
 
     Args:
         lake: Where raw and quarantine live.
@@ -159,9 +159,9 @@ class _Ingestion:
                 self.days.append(rows)
                 for accepted in rows.accepted(files, rejects):
                     yield from accepted.select(schema.names).to_arrow().cast(schema).to_batches()
-            # Raw commits when this stream ends. Quarantine goes first, so that a crash between the two leaves rows
-            # in both tables rather than in neither; taking the window again repairs it. A thread, because Delta
-            # refuses to write from within the thread that reads this stream.
+            # Raw commits when this stream ends. Quarantine goes first: a crash between the two
+            # leaves rows in both tables rather than in neither, and taking the window again repairs
+            # it. In a thread, as Delta cannot write from within the thread that reads a stream.
             with ThreadPoolExecutor(1) as other:
                 self.quarantine_version = other.submit(self._quarantine, rejects, commit).result()
         except BaseException as error:
@@ -207,7 +207,7 @@ def raw_schema(table: Table) -> pa.Schema:
 
 
 def named(files: list[LandedFile]) -> str:
-    """The files with their sizes as JSON, for the commit; very long lists are cut (rows name their file anyway)."""
+    """The files with their sizes as JSON; a very long list is cut, as rows name their file too."""
     listed: dict[str, int] = {file.path: file.size for file in files[:FILES_NAMED]}
     return json.dumps(listed, separators=(",", ":"))
 

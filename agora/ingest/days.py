@@ -55,7 +55,7 @@ class DayOfRows:
     def accepted(self, files: list[LandedFile], rejects: Rejects) -> Iterator[pl.DataFrame]:
         """Rows for raw, slice by slice; everything else goes to `rejects`.
 
-        The last file comes first: of two versions with the same key and arrival the later file's stands.
+        The last file comes first: of rows with the same key and arrival the later file's stands.
         """
         for file in reversed(files):
             try:

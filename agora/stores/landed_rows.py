@@ -47,7 +47,7 @@ def broken_lines(numbers: Any, reason: str, texts: Any) -> pl.DataFrame:
 
 
 def read_slices(source: Any, name: str) -> Iterator[Slice]:
-    """Rows of an open file, slice by slice; a file without rows gives one empty slice with its columns.
+    """Rows of an open file, slice by slice; without rows one empty slice that has the columns.
 
     Raises:
         UnreadableFileError: Not a known format, empty, truncated or damaged.
@@ -71,8 +71,8 @@ def read_slices(source: Any, name: str) -> Iterator[Slice]:
         said = str(error).splitlines()[0].rstrip(".")
         kind = plain.rpartition(".")[2]
         raise UnreadableFileError(
-            f"{name}: cannot be read as {kind} ({said}); it is truncated or damaged: deliver it again, "
-            "under a .tmp name until it is complete"
+            f"{name}: cannot be read as {kind} ({said}); it is truncated or damaged: deliver it "
+            "again, under a .tmp name until it is complete"
         ) from error
 
 
@@ -93,14 +93,17 @@ def _parquet(opened: Callable[[], Any], name: str) -> Iterator[Slice]:
 
 def _csv(opened: Callable[[], Any], name: str) -> Iterator[Slice]:
     set_aside: list[pa.csv.InvalidRow] = []
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        set_aside.append(row)
+        return "skip"
+
     names = _csv_header(opened(), name)
     # With one thread Arrow knows the number of a broken line.
     batches = pa.csv.open_csv(
         opened(),
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=READ_BYTES),
-        parse_options=pa.csv.ParseOptions(
-            newlines_in_values=True, invalid_row_handler=lambda row: set_aside.append(row) or "skip"
-        ),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             strings_can_be_null=True,

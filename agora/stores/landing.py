@@ -1,7 +1,7 @@
 """The landing folders: which days and files producers have dropped, and their rows.
 
-`<landing>/<table>/dt=YYYY-MM-DD/*`, on disk or on s3://. Every file is read in slices, so a file's size does not
-decide how much memory it takes. Producers write under a hidden or `.tmp` name, then rename.
+`<landing>/<table>/dt=YYYY-MM-DD/*`, on disk or on s3://. Producers write under a hidden or
+`.tmp` name, then rename.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Landing:
 
     @classmethod
     def at(cls, location: str) -> Landing:
-        """The landing at a folder or an s3:// URL (`?endpoint_override=` and the like are passed on)."""
+        """The landing at a folder or an s3:// URL (`?endpoint_override=` is passed on)."""
         if "://" in location:
             filesystem, root = fs.FileSystem.from_uri(location)
             return cls(filesystem, root.rstrip("/"))
