@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agora.simulator.arrays import Floats, Ints
 from agora.simulator.params import DAY, HOUR, MINUTE, SECOND, Params
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
+    from agora.simulator.arrays import Floats, Ints
     from agora.simulator.orders import Orders
 
 LATE = (np.log(5 * MINUTE), np.log(20 * HOUR))

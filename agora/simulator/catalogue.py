@@ -43,7 +43,7 @@ REPRICED_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Merchants:
-    """Merchants, sorted by city. `cumulative` is the running sum of their popularity, with a leading 0."""
+    """Merchants, sorted by city; `cumulative`: running sum of popularity, with a leading 0."""
 
     joined_at: Ints
     city: Ints
@@ -109,7 +109,7 @@ def make_merchants(params: Params) -> Merchants:
 
 
 def make_products(params: Params, merchants: Merchants) -> Products:
-    """A catalogue for each merchant, log-normal around the category's price and the merchant's own level."""
+    """A catalogue for each merchant: log-normal around the category's and its own price."""
     random = stream(params.seed, "products")
     sizes = 1 + random.poisson(params.products_per_merchant - 1, len(merchants))
     merchant = np.repeat(np.arange(len(merchants)), sizes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from agora.simulator.arrays import Floats, Ints
+if TYPE_CHECKING:
+    from agora.simulator.arrays import Floats, Ints
 
-# Country, degrees north, degrees east, hours ahead of UTC, weight of its people. Grouped by country.
+# Country, degrees north and east, hours ahead of UTC, weight of its people. Grouped by country.
 CITIES = (
     ("AT", 48.21, 16.37, 1, 2.0),
     ("BE", 50.85, 4.35, 1, 2.0),
@@ -45,13 +48,14 @@ HOME_SPREAD = 0.12
 
 def cities(random: np.random.Generator, count: int) -> Ints:
     """Cities drawn by their people."""
-    return random.choice(len(CITIES), count, p=WEIGHT)
+    drawn: Ints = random.choice(len(CITIES), count, p=WEIGHT)
+    return drawn
 
 
 def foreign_cities(random: np.random.Generator, home: Ints) -> Ints:
-    """Cities in other countries, each equally likely, whatever its size: where stolen cards are used."""
+    """Cities in other countries, equally likely whatever their size: where thieves are."""
     drawn = random.integers(0, len(CITIES), (4, len(home)))
-    found = drawn[0]
+    found: Ints = drawn[0]
     for again in drawn[1:]:
         found = np.where(COUNTRY_OF[found] == COUNTRY_OF[home], again, found)
     return found

@@ -1,4 +1,4 @@
-"""Files that producers would drop: `<landing>/<table>/dt=YYYY-MM-DD/part-0.parquet`, by arrival day."""
+"""Files that producers would drop: `<table>/dt=YYYY-MM-DD/part-0.parquet`, by arrival day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from agora.simulator.params import DAY
 from agora.tables import TABLES
@@ -15,6 +14,8 @@ from agora.tables import TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import polars as pl
 
     from agora.simulator.params import Params
 

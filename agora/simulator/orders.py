@@ -1,4 +1,4 @@
-"""What is bought: the product and number of pieces that come nearest to what the payer has in mind."""
+"""What is bought: the product and pieces that come nearest to what the payer has in mind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIP_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """One order for each payment, in the order of the payments. `charged` is what the payment takes."""
+    """One order for each payment, in the same order; `charged` is what the payment takes."""
 
     event_at: Ints
     product: Ints

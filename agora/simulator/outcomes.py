@@ -1,4 +1,4 @@
-"""What becomes known of payments: chargebacks after days or weeks, analysts' verdicts within hours."""
+"""What becomes known of payments: chargebacks after days or weeks, verdicts within hours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agora.simulator import geography
-from agora.simulator.arrays import Bools, Floats, Ints, Payments
 from agora.simulator.params import DAY, HOUR, MINUTE
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
+    from agora.simulator.arrays import Bools, Floats, Ints, Payments
     from agora.simulator.marketplace import Marketplace
 
 REASONS = ("fraud", "dispute")
@@ -67,11 +67,13 @@ def charge_back(
     # The cardholder cannot dispute what has not been booked.
     event_at = arrived_at[rows] + np.maximum(delay, SOONEST)
     partial = random.random(len(rows)) < PARTIAL_SHARE
-    amount = np.where(partial, charged[rows] * random.uniform(0.3, 0.9, len(rows)), charged[rows])
+    amount: Floats = np.where(
+        partial, charged[rows] * random.uniform(0.3, 0.9, len(rows)), charged[rows]
+    )
     return Chargebacks(
         payment=rows,
         reason=np.where(is_fraud[rows] | is_false, 0, 1),
-        amount=np.round(amount, 2),
+        amount=amount.round(2),
         event_at=event_at,
         arrived_at=event_at + random.integers(MINUTE, 12 * HOUR, len(rows)),
     )
@@ -122,7 +124,7 @@ def review(
 def _suspicion(
     marketplace: Marketplace, payments: Payments, charged: Floats, born_at: Ints
 ) -> Floats:
-    """What an analyst's rule of thumb sees: amount against habit, foreign, new device, in a hurry."""
+    """What an analyst sees: amount against habit, another country, new device, hurry."""
     customer = payments.customer
     logs = np.log(np.maximum(charged, 0.01))
     visits = np.bincount(customer)

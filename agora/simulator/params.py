@@ -50,17 +50,17 @@ class Params:
     Attributes:
         seed: Same seed and parameters, same bytes.
         start: First day, UTC. The default is a Monday, so that weeks are whole.
-        days: Length. 75 leaves 30 days of history, 4 weeks of training and 2 of test around the label delay.
-        customers: Customers who exist at the end. 4,000 pay every 1.6 days on average, enough for own profiles.
-        merchants: Merchants who exist at the end. 600 take about 4 payments a day each: risk can be estimated.
+        days: Length. 75: 30 days of history, 4 weeks of training, 2 of test, the label delay.
+        customers: Who exist at the end. 4,000 pay every 1.6 days: enough for own profiles.
+        merchants: Who exist at the end. 600 take 4 payments a day each: risk can be estimated.
         payments_per_day: Mean over the days. The total is exact, whatever the seasons.
-        products_per_merchant: Mean length of a merchant's catalogue. 10 prices span a merchant's range.
-        present_share: Customers and merchants there on day one; the others join later, so cold starts exist.
+        products_per_merchant: Mean length of a catalogue. 10 prices span a merchant's range.
+        present_share: Customers and merchants there on day one; later ones are cold starts.
         fraud_share: Frauds among payments. 0.5 % is usual where cards are not present.
         mix: How frauds divide over schemes. No scheme dominates, so no single rule can win.
         drift_at: First day of the drift; None for a stable world.
         drift_mix: Schemes from then on. Mostly card testing, which no model has seen before.
-        drift_amount_factor: All amounts from then on. A quarter more is visible within days, yet plausible.
+        drift_amount_factor: All amounts from then on. A quarter more shows within days.
         late_share: Payments that arrive minutes to hours late, as from terminals that were offline.
         correction_share: Payments sent again with another amount, as when an order is changed.
         chargeback_share: Frauds that are charged back; the rest nobody notices.
@@ -68,7 +68,7 @@ class Params:
         dispute_share: Honest payments charged back, nearly all with reason `dispute`.
         friendly_fraud_share: Disputes that claim fraud falsely: label noise, as in life.
         review_share: Payments that analysts review: a team's capacity, twice the frauds.
-        review_random_share: Reviews drawn at random, which lets one estimate what the heuristic misses.
+        review_random_share: Reviews drawn at random: they show what the heuristic misses.
         verdict_accuracy: Verdicts that are right at first.
         currency: ISO 4217 code of all amounts.
     """
@@ -109,7 +109,7 @@ class Params:
             ("products_per_merchant", 1, 1_000),
         ):
             _check(name, getattr(self, name), low, high, whole=True)
-        for name, low, high in (
+        for name, least, most in (
             ("present_share", 0.1, 1),
             ("fraud_share", 0.001, 0.01),
             ("drift_amount_factor", 0.1, 10),
@@ -123,10 +123,10 @@ class Params:
             ("review_random_share", 0, 1),
             ("verdict_accuracy", 0.5, 1),
         ):
-            _check(name, getattr(self, name), low, high)
+            _check(name, getattr(self, name), least, most)
         if self.drift_at is not None and not self.start <= self.drift_at <= self.end:
             raise ValueError(
-                f"drift_at: must lie between start {self.start} and end {self.end}, not {self.drift_at}"
+                f"drift_at: must lie between {self.start} and {self.end}, not {self.drift_at}"
             )
         if len(self.currency) != 3 or not self.currency.isupper():
             raise ValueError(f"currency: must be three capital letters, not {self.currency!r}")

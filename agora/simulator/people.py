@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agora.simulator import geography
-from agora.simulator.arrays import Bools, Floats, Ints
 from agora.simulator.catalogue import joining_times
 from agora.simulator.params import DAY
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
+    from agora.simulator.arrays import Bools, Floats, Ints
     from agora.simulator.params import Params
 
 NETWORKS = ("visa", "mastercard", "amex", "other")
@@ -23,6 +23,9 @@ SYSTEMS = (("android", "ios"), ("windows", "macos"), ("ipados", "android"))
 
 MOVER_SHARE = 0.03
 HOUSEHOLD_SHARE = 0.18
+HABIT_SHARE = 0.02
+HIDDEN_SHARES, FRESH_SHARES = (0.6, 0.004), (0.5, 0.003)
+"""Of those with the habit, of the others: a sign of fraud in one is normal in another."""
 TRIP_SHARE = 0.20
 TRIP_BLOCK = 45
 """Days: each customer travels at most once in each block, with probability `TRIP_SHARE`."""
@@ -44,6 +47,8 @@ class Customers:
         level: Mean of the logarithm of the amounts.
         spread: Standard deviation of the same.
         cumulative: Running sum of how often each pays, with a leading 0.
+        hidden_share: How often each pays through a connection in another country.
+        fresh_share: How often each looks like a new device: private browsing, a borrowed phone.
         partner: Someone of the same household whose device is shared, -1 for nobody.
         trip_from: (customers, blocks) start of the trip, the end when there is none.
         trip_to: (customers, blocks) end of the trip.
@@ -61,6 +66,8 @@ class Customers:
     level: Floats
     spread: Floats
     cumulative: Floats
+    hidden_share: Floats
+    fresh_share: Floats
     partner: Ints
     trip_from: Ints
     trip_to: Ints
@@ -121,8 +128,10 @@ def make_customers(params: Params) -> Customers:
         new_latitude=new_latitude,
         new_longitude=new_longitude,
         level=random.normal(np.log(34.0), 0.6, count),
-        spread=random.uniform(0.3, 0.65, count),
+        spread=random.uniform(0.25, 0.5, count),
         cumulative=np.concatenate([[0.0], np.cumsum(random.gamma(1.6, 1.0, count) + 0.05)]),
+        hidden_share=np.where(random.random(count) < HABIT_SHARE, *HIDDEN_SHARES),
+        fresh_share=np.where(random.random(count) < HABIT_SHARE, *FRESH_SHARES),
         partner=_partners(random, city),
         trip_from=trip_from,
         trip_to=trip_to,

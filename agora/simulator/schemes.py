@@ -1,6 +1,6 @@
 """The fraud schemes. Two turn honest payments into frauds, three add payments of their own.
 
-Each takes a span of time and a number of frauds, and works in campaigns: a thief, a victim, a few days.
+Each takes a span of time and a number of frauds; most work in campaigns.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-UNUSUAL_FACTOR = (1.5, 0.45)
-"""Mean and deviation of the logarithm: about 4.5 times what the customer spends."""
+UNUSUAL_FACTOR = (1.95, 0.4)
+"""Mean and deviation of the logarithm: about 7 times what the customer spends."""
+NIGHT_WEIGHT = 6.0
+"""How much likelier a payment of the small hours is taken: the owner sleeps."""
 
 MERCHANT_DAYS = (14, 36)
-MERCHANT_SHARE = 0.35
-MERCHANT_FACTOR = (0.4, 0.4)
+MERCHANT_SHARE = 0.5
+MERCHANT_FACTOR = (0.9, 0.35)
 
 CARD_DAYS = 14
 CARD_FRAUDS, CARD_BURSTS = 8, 3
-CARD_FACTOR = (1.2, 0.4)
+CARD_FACTOR = (1.4, 0.4)
 
 TAKEOVER_FRAUDS = 4
-TAKEOVER_FACTOR = (1.0, 0.45)
+TAKEOVER_FACTOR = (1.2, 0.45)
 OLD_ACCOUNT = 60 * DAY
 
 TESTING_FRAUDS = 20
@@ -49,19 +51,24 @@ def unusual_amounts(
 ) -> tuple[Ints, Floats]:
     """Rows that become frauds, and their amounts: an order far beyond the customer's means."""
     rows = np.flatnonzero(free & (payments.channel != IN_STORE))
-    rows = random.choice(rows, min(count, len(rows)), replace=False)
+    ahead = geography.HOURS_AHEAD[payments.city[rows]] * HOUR
+    is_night = (payments.event_at[rows] + ahead) % DAY < 6 * HOUR
+    # The smallest of exponential waiting times are a weighted draw without repetition.
+    waits = random.exponential(1.0, len(rows)) / np.where(is_night, NIGHT_WEIGHT, 1.0)
+    rows = rows[np.argsort(waits, kind="stable")[:count]]
     return rows, payments.wanted[rows] * random.lognormal(*UNUSUAL_FACTOR, len(rows))
 
 
 def compromised_merchants(
     random: np.random.Generator, payments: Payments, free: Bools, count: int, span: Span
 ) -> tuple[Ints, Floats]:
-    """Rows that become frauds, and their amounts: for weeks, a third of what some merchants take."""
+    """Rows that become frauds, and their amounts: half of what some shops take for weeks."""
     merchants = int(payments.merchant.max()) + 1
     begins = random.integers(span[0] - 7 * DAY, span[1], merchants)
     ends = begins + random.integers(MERCHANT_DAYS[0] * DAY, MERCHANT_DAYS[1] * DAY, merchants)
     rank = random.permutation(merchants)
-    exposed = free & (payments.event_at >= begins[payments.merchant])
+    exposed = free & (payments.channel != IN_STORE)
+    exposed &= payments.event_at >= begins[payments.merchant]
     exposed &= payments.event_at < ends[payments.merchant]
     rows = np.flatnonzero(exposed & (random.random(len(payments)) < MERCHANT_SHARE))
     # Merchant by merchant, until there are enough: few campaigns, each whole.
@@ -73,7 +80,7 @@ def compromised_merchants(
 def compromised_cards(
     random: np.random.Generator, marketplace: Marketplace, count: int, span: Span
 ) -> Payments:
-    """Two weeks with someone else's card: bursts within minutes, a third with multiplied amounts."""
+    """Two weeks on someone else's card: bursts within minutes, a third multiplied."""
     campaign, begins = _campaigns(random, count, CARD_FRAUDS, span)
     victim = draw_customers(random, marketplace, begins - 2 * DAY)
     latest = np.minimum(begins + CARD_DAYS * DAY, span[1])

@@ -36,7 +36,8 @@ def day_weights(random: np.random.Generator, params: Params) -> Floats:
     payday = np.where([day.day in PAYDAYS for day in days], PAYDAY_FACTOR, 1.0)
     growth = 1.0 + GROWTH * np.arange(params.days) / params.days
     weights: Floats = week * payday * growth * random.lognormal(0.0, NOISE, params.days)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def times_of_day(random: np.random.Generator, params: Params, day: Ints) -> Ints:

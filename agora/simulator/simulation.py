@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from agora.simulator import frames
+from agora.simulator import events, frames, records
 from agora.simulator.arrivals import deliver
 from agora.simulator.fraud import pay
 from agora.simulator.landing import land, write
@@ -56,7 +56,8 @@ def simulate(
     Args:
         params: The marketplace.
         landing: Root of the landing folders. Files of the same days are replaced.
-        truth: Folder for `payments.parquet` (scheme of each payment) and `params.json`; the platform never reads it.
+        truth: Folder for `payments.parquet` (scheme of each payment) and `params.json`; the
+            platform never reads it.
         progress: Called after each day that has been written.
 
     Returns:
@@ -92,15 +93,15 @@ def build(params: Params) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     verdicts = review(marketplace, payments, orders.charged, first_arrived_at, born_at)
     ids = frames.name_all(marketplace, devices, payments)
     tables = {
-        "customers": frames.customers_frame(marketplace, ids),
-        "merchants": frames.merchants_frame(marketplace, ids),
-        "cards": frames.cards_frame(marketplace, ids),
-        "devices": frames.devices_frame(marketplace, ids, devices),
-        "products": frames.products_frame(marketplace, ids),
-        "orders": frames.orders_frame(marketplace, ids, payments, orders),
-        "payments": frames.payments_frame(marketplace, ids, payments, deliveries),
-        "chargebacks": frames.chargebacks_frame(marketplace, ids, chargebacks),
-        "verdicts": frames.verdicts_frame(marketplace, ids, verdicts),
+        "customers": records.customers_frame(marketplace, ids),
+        "merchants": records.merchants_frame(marketplace, ids),
+        "cards": records.cards_frame(marketplace, ids),
+        "devices": records.devices_frame(marketplace, ids, devices),
+        "products": records.products_frame(marketplace, ids),
+        "orders": events.orders_frame(marketplace, ids, payments, orders),
+        "payments": events.payments_frame(marketplace, ids, payments, deliveries),
+        "chargebacks": events.chargebacks_frame(marketplace, ids, chargebacks),
+        "verdicts": events.verdicts_frame(marketplace, ids, verdicts),
     }
     return tables, _truth(params, ids.payments, payments)
 

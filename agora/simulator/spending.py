@@ -27,16 +27,15 @@ if TYPE_CHECKING:
 
 FAVOURITES = 12
 FAVOURITE_SHARE = 0.78
-FOLLOWER_SHARE = 0.04
+FOLLOWER_SHARE = 0.06
 """Payments that follow another of the same customer within minutes: honest bursts."""
 TRIP_FACTOR = 1.3
 PRICE_WEIGHT = 0.35
-"""How far a category's prices move what a customer spends: people choose shops within their means."""
+"""How far a category's prices move what a customer spends: people shop within their means."""
 
 # Honest payments that look odd, so that no single sign of fraud is a proof.
-GIFT_SHARE, GIFT_SPREAD = 0.004, (0.7, 1.8)
-VPN_SHARE = 0.004
-NEW_DEVICE_SHARE = 0.003
+FRESH_ON_TRIPS = 0.1
+GIFT_SHARE, GIFT_SPREAD = 0.004, (0.7, 1.6)
 
 
 def spend(marketplace: Marketplace, count: int) -> Payments:
@@ -46,7 +45,7 @@ def spend(marketplace: Marketplace, count: int) -> Payments:
     block = np.clip((event_at - params.start_at) // (TRIP_BLOCK * DAY), 0, None)
     city, away = customers.location_at(customer, event_at, block)
     merchant = _merchants(marketplace, event_at, customer, city, away)
-    channel, device = _channels(marketplace, event_at, customer, merchant, city)
+    channel, device = _channels(marketplace, event_at, customer, merchant, city, away)
 
     random = stream(params.seed, "amounts")
     category = marketplace.merchants.category[merchant]
@@ -58,7 +57,7 @@ def spend(marketplace: Marketplace, count: int) -> Payments:
     wanted *= np.where(away, TRIP_FACTOR, 1.0)
     gift = random.random(count) < GIFT_SHARE
     wanted = np.where(gift, wanted * np.exp(random.uniform(*GIFT_SPREAD, count)), wanted)
-    hidden = (channel != IN_STORE) & (random.random(count) < VPN_SHARE)
+    hidden = (channel != IN_STORE) & (random.random(count) < customers.hidden_share[customer])
     return Payments(
         event_at=event_at,
         customer=customer,
@@ -132,21 +131,26 @@ def _merchants(
 
 
 def _channels(
-    marketplace: Marketplace, event_at: Ints, customer: Ints, merchant: Ints, city: Ints
+    marketplace: Marketplace,
+    event_at: Ints,
+    customer: Ints,
+    merchant: Ints,
+    city: Ints,
+    away: Bools,
 ) -> tuple[Ints, Ints]:
     merchants, devices = marketplace.merchants, marketplace.devices
     random = stream(marketplace.params.seed, "channels")
     is_here = merchants.city[merchant] == city
-    in_store = is_here & (
-        random.random(len(city)) < IN_STORE_SHARE[merchants.category[merchant]] + 0.1
-    )
+    terminals = IN_STORE_SHARE[merchants.category[merchant]] + np.where(away, 0.5, 0.1)
+    in_store = is_here & (random.random(len(city)) < terminals)
     partner = marketplace.customers.partner[customer]
     lends = (partner >= 0) & (random.random(len(city)) < 0.3)
     owner = np.where(lends, partner, customer)
     # Half of the payments on the first device, the others spread over what exists.
     slot = np.where(random.random(len(city)) < 0.5, 0, random.integers(0, 3, len(city)))
     device = devices.pick(owner, event_at, slot)
-    is_new = random.random(len(city)) < NEW_DEVICE_SHARE
+    fresh_share = marketplace.customers.fresh_share[customer]
+    is_new = random.random(len(city)) < np.where(away, FRESH_ON_TRIPS, fresh_share)
     device = np.where(is_new, len(devices.created_at) + np.arange(len(city)), device)
     is_mobile = np.where(is_new, True, devices.kind[np.where(is_new, 0, device)] != 1)
     by_app = is_mobile & (random.random(len(city)) < 0.55)

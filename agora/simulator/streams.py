@@ -1,4 +1,4 @@
-"""Random streams: one per part of the simulator, so that a new part leaves the others as they were."""
+"""Random streams: one per part of the simulator, so that a new part changes no other."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agora.simulator.arrays import Ints, Payments
 from agora.simulator.people import KINDS
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
+    from agora.simulator.arrays import Ints, Payments
     from agora.simulator.marketplace import Marketplace
 
 
@@ -26,7 +26,7 @@ class Devices:
 
 
 def meet(marketplace: Marketplace, payments: Payments) -> tuple[Payments, Devices]:
-    """Register each unknown device at its first payment; the payments then point at the full list."""
+    """Register each unknown device at its first payment; payments then point at all devices."""
     own = marketplace.devices
     known = len(own.created_at)
     random = stream(marketplace.params.seed, "visitors")
