@@ -226,3 +226,7 @@ def new_system(name: Annotated[str, typer.Argument(help="One word, lower case.")
         raise fail(str(error)) from error
     for path in created:
         console.print(f"created {path}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,155 @@
+"""The main job on one laptop: simulate a marketplace, materialize the graph, call the endpoint.
+
+Steps that are done are remembered in `<home>/demo.json`, so a second call goes on where the first
+stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from agora.processes import run_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from agora.settings import Settings
+
+SYSTEM = "fraud"
+SCORED_DAYS = 7
+"""Days at the end that are scored in batch; the model is evaluated before them."""
+SEED = 7
+
+
+class DemoError(Exception):
+    """A step failed; the message says which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the steps share."""
+
+    settings: Settings
+    console: Console
+    project: Path
+    start: date
+    end: date
+
+    @property
+    def days(self) -> int:
+        """Days that are simulated."""
+        return (self.end - self.start).days
+
+
+def run(settings: Settings, console: Console, *, project: Path, days: int, fresh: bool) -> None:
+    """Run every step that is not done yet, then print the summary.
+
+    Raises:
+        DemoError: A step failed; what was done before it is kept.
+    """
+    from agora.demo.summary import summary
+
+    state_file = settings.home / "demo.json"
+    state = {} if fresh else _read(state_file)
+    if state.get("days") != days:
+        today = datetime.now(UTC).date()
+        start = today - timedelta(days=days)
+        state = {"days": days, "start": str(start), "end": str(today), "done": {}}
+    demo = Demo(
+        settings,
+        console,
+        project,
+        date.fromisoformat(state["start"]),
+        date.fromisoformat(state["end"]),
+    )
+    began = perf_counter()
+    for number, (name, title, step) in enumerate(STEPS, start=1):
+        if name in state["done"]:
+            console.print(f"[dim]{number}/{len(STEPS)} {title}: done before, kept[/]")
+            continue
+        console.print(f"[bold]{number}/{len(STEPS)} {title}[/]")
+        started = perf_counter()
+        state["done"][name] = {**(step(demo) or {}), "seconds": round(perf_counter() - started, 1)}
+        _write(state_file, state)
+        console.print(f"[green]    done[/] in {state['done'][name]['seconds']:.0f} s")
+    console.print(summary(settings, state["done"], perf_counter() - began))
+
+
+def simulate(demo: Demo) -> dict[str, Any]:
+    """Write the marketplace's landing files."""
+    from pathlib import Path
+
+    from rich.progress import Progress
+
+    from agora.simulator import Params
+    from agora.simulator import simulate as run
+
+    params = Params(seed=SEED, start=demo.start, days=demo.days)
+    with Progress(console=demo.console, transient=True) as progress:
+        task = progress.add_task("landing files", total=demo.days)
+        run(
+            params,
+            Path(demo.settings.landing),
+            demo.settings.home / "truth",
+            lambda _: progress.advance(task),
+        )
+    return {}
+
+
+def build(demo: Demo) -> dict[str, Any]:
+    """Materialize the graph up to the deployed bento."""
+    _materialize(demo, demo.start, f"* - {SYSTEM}/predictions - {SYSTEM}/prediction_log")
+    return {}
+
+
+def score(demo: Demo) -> dict[str, Any]:
+    """Score the last days in batch, through the same path as the endpoint."""
+    _materialize(demo, demo.end - timedelta(days=SCORED_DAYS), f"{SYSTEM}/predictions")
+    return {}
+
+
+def call(demo: Demo) -> dict[str, Any]:
+    """Serve the bento, send it the last day's payments, keep the latencies; then drain its log."""
+    from agora.demo.traffic import TrafficError, drive
+
+    try:
+        latencies = drive(demo.settings, demo.project, demo.end - timedelta(days=1))
+    except TrafficError as error:
+        raise DemoError(str(error)) from error
+    _materialize(demo, demo.end - timedelta(days=1), f"{SYSTEM}/prediction_log")
+    return latencies
+
+
+STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
+    ("simulate", "Simulate a marketplace", simulate),
+    ("build", "Raw data, features, model, gate, bento", build),
+    ("score", f"Score the last {SCORED_DAYS} days in batch", score),
+    ("call", "Call the endpoint", call),
+)
+
+
+def _materialize(demo: Demo, start: date, select: str) -> None:
+    arguments = ["--start", f"{start}", "--end", f"{demo.end}", "--select", select]
+    if run_module("assets.run", arguments, demo.settings, demo.project):
+        raise DemoError(
+            f"materializing {select!r} failed; the reason is above. `make ui` shows the run; "
+            "`make demo` goes on from here."
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(json.dumps(state, indent=2))
+    fresh.replace(path)

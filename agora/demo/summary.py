@@ -1,0 +1,98 @@
+"""What the demo made, in one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from agora.evaluation import CANDIDATE
+from agora.stores.lake import Lake
+
+if TYPE_CHECKING:
+    from agora.evaluation import Report
+    from agora.settings import Settings
+
+LAYERS = ("raw", "quarantine", "staging", "marts", "features", "fraud", "predictions")
+SHOWN = ("average_precision", "auc_roc", "cost_per_payment")
+
+
+def summary(settings: Settings, done: dict[str, Any], seconds: float) -> Group:
+    """Rows by layer, the model against its baselines, the gate, latencies, where to look next."""
+    return Group(
+        _rows(settings), _model(settings), _calls(done["call"]), _next(settings, done, seconds)
+    )
+
+
+def _rows(settings: Settings) -> Table:
+    lake = Lake(settings.lake, settings.lake_options)
+    table = Table(title="Rows by layer", title_justify="left")
+    for column in ("layer", "tables", "rows"):
+        table.add_column(column, justify="left" if column == "layer" else "right")
+    names = lake.tables()
+    for layer in LAYERS:
+        members = [name for name in names if name.startswith(f"{layer}/")]
+        if members:
+            rows = sum(_count(lake, name) for name in members)
+            table.add_row(layer, str(len(members)), f"{rows:,}")
+    return table
+
+
+def _count(lake: Lake, name: str) -> int:
+    return int(lake.query(f"select count(*) from {name.replace('/', '.')}").item())
+
+
+def _model(settings: Settings) -> Table:
+    from agora.registry import SYSTEMS
+    from agora.stores.models import ModelRegistry
+
+    registry = ModelRegistry(settings)
+    report = registry.report("fraud", "champion")
+    result = SYSTEMS["fraud"].gate.check(report)
+    table = Table(
+        title=f"Fraud, {report.rows:,} payments of the test week, {report.positives} frauds "
+        "(95 % intervals)",
+        title_justify="left",
+        caption=Text(f"gate: {'passed' if result.passed else 'refused'}", justify="left"),
+    )
+    table.add_column("model")
+    for name in SHOWN:
+        table.add_column(name, justify="right")
+    for model in report.metrics:
+        label = f"LightGBM, version {registry.alias('fraud', 'champion')}"
+        table.add_row(label if model == CANDIDATE else model, *_cells(report, model))
+    return table
+
+
+def _cells(report: Report, model: str) -> list[str]:
+    metrics = report.metrics[model]
+    return [str(metrics[name]) if name in metrics else "" for name in SHOWN]
+
+
+def _calls(call: dict[str, Any]) -> Table:
+    table = Table(title="POST /score, one client after the other", title_justify="left")
+    for column in ("requests", "p50", "p99", "degraded", "decisions"):
+        table.add_column(column, justify="right")
+    decisions = ", ".join(f"{count} {name}" for name, count in call["decisions"].items())
+    table.add_row(
+        str(call["requests"]),
+        f"{call['p50_ms']} ms",
+        f"{call['p99_ms']} ms",
+        str(call["degraded"]),
+        decisions,
+    )
+    return table
+
+
+def _next(settings: Settings, done: dict[str, Any], seconds: float) -> Text:
+    steps = ", ".join(f"{name} {step['seconds']:.0f} s" for name, step in done.items())
+    return Text(
+        f"\n{seconds:.0f} s in this call ({steps}). State: {settings.home}\n\n"
+        "Where to look next\n"
+        "  make ui      the graph, checks, metadata and plots: http://127.0.0.1:3001\n"
+        "  make serve   the endpoint: POST http://127.0.0.1:"
+        f"{settings.service_port}/score, its OpenAPI document at /openapi.json\n"
+        "  docs/bring-your-data.md   your own payments instead of the simulated ones\n"
+    )
