@@ -1,0 +1,117 @@
+"""Runs a service: `bentoml serve` with its own BentoML home over the shared store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from agora.deployment.build import PACKAGE
+from agora.deployment.errors import DeploymentError
+from agora.settings import child_environment
+from agora.stores import deployments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agora.settings import Settings
+    from agora.system import System
+
+STORES = ("bentos", "models")
+STOP_SECONDS = 10
+
+
+def serve(system: System, settings: Settings, *, port: int | None = None) -> int:
+    """Serve a system in the foreground until it is stopped; returns the exit code.
+
+    The deployed bento is served, and from then on every version that is deployed. Where nothing is
+    deployed, the service of the working tree serves the registry's champion.
+
+    Raises:
+        DeploymentError: There is neither a deployed bento nor a service to run.
+    """
+    pointer = deployments.read(settings.deployments, system.name)
+    if pointer is not None:
+        # The store may have moved with AGORA_HOME: the tag is what names a bento.
+        name, version = pointer.current.bento.split(":")
+        bento = settings.bentoml_home / "bentos" / name / version
+        if not bento.is_dir():
+            raise DeploymentError(
+                f"bento {pointer.current.bento} is not in {settings.bentoml_home}"
+            )
+        target, folder = str(bento), bento
+    else:
+        folder = PACKAGE.parent
+        if not (folder / "bentos" / system.name / "service.py").is_file():
+            raise DeploymentError(f"{system.name} has no bento; deploy it first")
+        target = f"bentos.{system.name}.service"
+    with running(target, folder, settings, port or settings.service_port) as child:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                child.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def running(
+    target: str, folder: Path, settings: Settings, port: int, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A service as a child process, stopped with all its workers at the end.
+
+    Args:
+        target: What `bentoml serve` gets: a bento's folder or a service's import string.
+        folder: Working directory.
+        settings: The instance; its `service_host` is the address that is bound.
+        port: Port that is bound.
+        log: File for what it prints; this process's own output when None.
+    """
+    home = _own_home(settings, port)
+    command = [
+        sys.executable, "-m", "bentoml", "serve", target,
+        "--host", settings.service_host, "--port", str(port),
+    ]  # fmt: skip
+    output = log.open("wb") if log else None
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=child_environment(settings, {"BENTOML_HOME": str(home)}),
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        start_new_session=True,
+    )
+    try:
+        yield child
+    finally:
+        _stop(child)
+        if output:
+            output.close()
+
+
+def _own_home(settings: Settings, port: int) -> Path:
+    # Each `bentoml serve` empties a folder of its home in which other servers write.
+    home = settings.home / "bentoml_servers" / str(port)
+    home.mkdir(parents=True, exist_ok=True)
+    for store in STORES:
+        source = settings.bentoml_home / store
+        source.mkdir(parents=True, exist_ok=True)
+        link = home / store
+        if not link.is_symlink() or link.readlink() != source:
+            link.unlink(missing_ok=True)
+            link.symlink_to(source)
+    return home
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(STOP_SECONDS)
+    # Workers of a supervisor that died on its own would go on holding the port.
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

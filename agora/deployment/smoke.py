@@ -1,0 +1,122 @@
+"""Smoke test: the built bento, in a fresh process, must answer as the pipeline does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agora.deployment.errors import DeploymentError
+from agora.deployment.process import running
+from agora.serving import Predictor
+from agora.serving.golden import differing_field
+from agora.stores import deployments, embedded
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from agora.deployment.build import Built
+    from agora.pipeline import Pipeline
+    from agora.settings import Settings
+    from agora.stores.deployments import Deployment
+    from agora.stores.online import OnlineStore
+    from agora.system import System
+
+START_SECONDS = 60.0
+ATTEMPTS = 3
+
+
+def smoke(
+    system: System,
+    pipeline: Pipeline,
+    candidate: Deployment,
+    built: Built,
+    online: OnlineStore,
+    settings: Settings,
+) -> None:
+    """Start the bento on a free port of the loopback and put it to the test.
+
+    It runs in a home of its own, so that its answers reach no log and its pointer no other service;
+    the online store is the real one.
+
+    Raises:
+        DeploymentError: It did not start, or did not answer as the pipeline does.
+    """
+    with tempfile.TemporaryDirectory(prefix="agora-smoke-") as scratch:
+        home = Path(scratch)
+        here = settings.model_copy(
+            update={
+                "home": home,
+                "service_host": "127.0.0.1",
+                "online_url": settings.online_url or embedded.start(settings.home / "online"),
+            }
+        )
+        (home / "bentoml").symlink_to(settings.bentoml_home)
+        deployments.write(here.deployments, deployments.Pointer(current=candidate))
+        port = _free_port()
+        log = home / "service.log"
+        with running(built.folder, Path(built.folder), here, port, log) as child:
+            _wait(child, port, log)
+            _compare_answers(Predictor(system, pipeline, online), candidate, port)
+            _check_model(candidate, port)
+
+
+def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if child.poll() is not None or b"Application startup failed" in log.read_bytes():
+            break
+        try:
+            if _call(port, "GET", "/readyz")[0] == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    raise DeploymentError(f"the bento did not start: {said[-1] if said else 'it said nothing'}")
+
+
+def _compare_answers(predictor: Predictor, candidate: Deployment, port: int) -> None:
+    for number, request in enumerate(pair["request"] for pair in candidate.golden):
+        # Features may be written between the two answers: only a lasting difference counts.
+        for _ in range(ATTEMPTS):
+            expected = predictor.predict_one(request).model_dump(mode="json")
+            status, answer = _call(port, "POST", "/score", request)
+            field = differing_field(expected, answer) if status == 200 else f"status {status}"
+            if field is None:
+                break
+        else:
+            raise DeploymentError(f"golden request {number} is answered differently in {field}")
+
+
+def _check_model(candidate: Deployment, port: int) -> None:
+    _, model = _call(port, "GET", "/model")
+    if model["problem"] or model["version"] != candidate.version:
+        raise DeploymentError(
+            f"it serves version {model['version']}, not {candidate.version}: {model['problem']}"
+        )
+    if not model["online_store"]:
+        raise DeploymentError("the bento does not reach the online store")
+    if model["strangers"]:
+        raise DeploymentError(f"the bento loads {', '.join(model['strangers'])}")
+
+
+def _call(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().strip()
+        return response.status, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

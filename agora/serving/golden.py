@@ -1,0 +1,65 @@
+"""Golden requests: what a version must answer, on any machine, before it takes over."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from agora.serving.predictor import Predictor
+
+if TYPE_CHECKING:
+    from agora.pipeline import Pipeline
+    from agora.system import System
+
+# Machines may add in another order; a wrong model is off by far more.
+TOLERANCE = 1e-9
+
+
+def golden_requests(system: System) -> list[dict[str, Any]]:
+    """The system's golden requests, with their time fixed so that answers can be compared."""
+    fixed = (
+        {"event_at": datetime.now(UTC).isoformat()}
+        if "event_at" in system.request.model_fields
+        else {}
+    )
+    return [{**fixed, **request} for request in system.golden]
+
+
+def golden_answers(system: System, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Golden requests, each with the answer that the pipeline gives without an online store."""
+    predictor = Predictor(system, pipeline)
+    return [
+        {"request": request, "answer": predictor.predict_one(request).model_dump(mode="json")}
+        for request in golden_requests(system)
+    ]
+
+
+def first_difference(
+    system: System, pipeline: Pipeline, golden: list[dict[str, Any]]
+) -> str | None:
+    """What differs first between the pipeline's golden answers and those given; None if nothing."""
+    predictor = Predictor(system, pipeline)
+    for number, pair in enumerate(golden):
+        answer = predictor.predict_one(pair["request"]).model_dump(mode="json")
+        if (field := differing_field(pair["answer"], answer)) is not None:
+            return f"golden request {number} is answered differently in {field}"
+    return None
+
+
+def differing_field(expected: dict[str, Any], answer: dict[str, Any]) -> str | None:
+    """First field in which two answers differ, beside their ids; None if there is none."""
+    for field in sorted(expected.keys() | answer.keys()):
+        if field != "prediction_id" and not _same(expected.get(field), answer.get(field)):
+            return field
+    return None
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)

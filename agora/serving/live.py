@@ -1,0 +1,171 @@
+"""The model that a running service answers with, and how it is exchanged while requests run.
+
+The pointer file of the deployment says which version to serve. A thread looks at it every second;
+a new version is loaded, its files verified and its golden requests answered beside the old one, and
+only then is one reference exchanged. A version that fails is not taken: the old one goes on, and
+`describe` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from agora.serving.golden import first_difference
+from agora.serving.predictor import Predictor
+from agora.stores import deployments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agora.settings import Settings
+    from agora.stores.deployments import Deployment
+    from agora.stores.online import OnlineStore
+    from agora.stores.predictions import PredictionLog
+    from agora.system import System
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 1.0
+
+
+class Live:
+    """Holds the current Predictor of a system.
+
+    Attributes:
+        system: The system.
+        predictor: The current Predictor; read it once per request.
+        problem: Why the deployed version is not the one served; empty if it is.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        settings: Settings,
+        online: OnlineStore,
+        log: PredictionLog,
+        *,
+        baked: Path | None = None,
+    ) -> None:
+        """Load the first version.
+
+        Args:
+            system: The system.
+            settings: Where its pointer and the model registry are.
+            online: Online store, shared by all versions.
+            log: Prediction log, shared by all versions.
+            baked: Pipeline folder of the bento; None in development.
+        """
+        self.system = system
+        self.problem = ""
+        self._settings = settings
+        self._online = online
+        self._log = log
+        self._alias: str | None = None
+        self._path = deployments.path_of(settings.deployments, system.name)
+        self._seen = self._mark()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="deployments", daemon=True)
+        self.predictor = self._first(baked)
+
+    def start(self) -> None:
+        """Begin to follow the pointer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following it; give the log's segment to the drain."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._log.close()
+        self._online.close()
+
+    def follow(self) -> None:
+        """Take the version that the pointer names, if it can be served."""
+        try:
+            pointer = deployments.read(self._settings.deployments, self.system.name)
+            if pointer is None:
+                return
+            if pointer.current.version != self.predictor.pipeline.version:
+                self.predictor = self._open(pointer.current)
+                logger.info("%s: now serving version %s", self.system.name, pointer.current.version)
+            self.problem, self._alias = "", "deployed"
+        except Exception as error:
+            # Whatever is wrong with a new version, the old one goes on.
+            self.problem = f"{type(error).__name__}: {error}"
+            logger.error("%s: deployed version is not taken: %s", self.system.name, self.problem)
+
+    def describe(self) -> dict[str, Any]:
+        """What is served, from what, and what is wrong with it."""
+        return {
+            "system": self.system.name,
+            "version": self.predictor.pipeline.version,
+            "alias": self._alias,
+            "feature_sets": [feature_set.id for feature_set in self.system.feature_sets],
+            "online_store": _answers(self._online),
+            "problem": self.problem or None,
+            "strangers": strangers(self.system.name),
+            "counts": dict(self.predictor.counts),
+        }
+
+    def _first(self, baked: Path | None) -> Predictor:
+        try:
+            pointer = deployments.read(self._settings.deployments, self.system.name)
+            if pointer is not None:
+                predictor = self._open(pointer.current)
+                self._alias = "deployed"
+                return predictor
+        except Exception as error:
+            if baked is None:
+                raise
+            self.problem = f"{type(error).__name__}: {error}"
+            logger.error("%s: serving the bento's own model: %s", self.system.name, self.problem)
+        if baked is not None:
+            self._alias = "baked"
+            return self._predictor(self.system.load(baked))
+        from agora.stores.models import ModelRegistry
+
+        self._alias = "champion"
+        return self._predictor(ModelRegistry(self._settings).load(self.system, self._alias))
+
+    def _open(self, deployment: Deployment) -> Predictor:
+        from pathlib import Path
+
+        pipeline = self.system.load(Path(deployment.model))
+        if difference := first_difference(self.system, pipeline, deployment.golden):
+            raise ValueError(f"version {deployment.version}: {difference}")
+        return self._predictor(pipeline)
+
+    def _predictor(self, pipeline: Any) -> Predictor:
+        return Predictor(self.system, pipeline, self._online, self._log)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
+            if (mark := self._mark()) != self._seen:
+                self._seen = mark
+                self.follow()
+
+    def _mark(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_ino)
+
+
+def strangers(system: str) -> list[str]:
+    """Modules that a service of this system must not load: the orchestrator and other systems."""
+    loaded = list(sys.modules)
+    others = {
+        name for name in loaded
+        if name.startswith("agora.systems.") and name.split(".")[2] != system
+    }  # fmt: skip
+    return sorted(others | {name for name in ("dagster", "agora.registry") if name in loaded})
+
+
+def _answers(online: OnlineStore) -> bool:
+    try:
+        return online.ping()
+    except Exception:
+        return False

@@ -1,0 +1,1 @@
+"""Services: one bento per system."""

@@ -1,0 +1,38 @@
+"""The fraud service: POST /score answers a payment; GET /model says what answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bentoml  # noqa: TID253 - a bento is a BentoML service
+
+from agora.serving.bento import baked_tag, open_live, options, settle
+from agora.serving.http import ScoreApp
+from agora.settings import settings
+from agora.systems.fraud import SYSTEM
+
+app = ScoreApp(SYSTEM)
+
+
+@bentoml.asgi_app(app, path="/", name="score")
+@bentoml.service(name=SYSTEM.name, **options(settings()))
+class Fraud:
+    """Answers payments with the deployed version, or the one in the bento, or the champion."""
+
+    def __init__(self) -> None:
+        tag = baked_tag(Path(__file__))
+        baked = Path(bentoml.models.get(tag).path) if tag else None
+        app.live = open_live(SYSTEM, settings(), baked)
+
+    @bentoml.on_startup
+    def settle(self) -> None:
+        """Prepare for steady traffic."""
+        settle()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Finish the log."""
+        app.live.close()
+
+    def __is_ready__(self) -> bool:
+        return hasattr(app, "live")
