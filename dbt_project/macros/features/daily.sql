@@ -112,7 +112,7 @@ select
     ) as amount_std_30d,
     amount_max_30d::double as amount_max_30d,
     amount_mean_7d / nullif(amount_mean_30d, 0) as amount_mean_ratio_7d_30d,
-    payment_count_1d / (payment_count_30d / 30) as payment_count_ratio_1d_30d,
+    payment_count_1d / nullif(payment_count_30d / 30, 0) as payment_count_ratio_1d_30d,
     {%- for window in [1, 7, 30] %}
     coalesce(fraud_count_{{ window }}d, 0)::double as fraud_count_{{ window }}d,
     {%- endfor %}
