@@ -184,6 +184,8 @@ class Lake:
                 return DeltaTable.create(
                     self.uri(table), schema, mode="ignore", storage_options=self.options,
                     partition_by=[partition_by] if partition_by else None,
+                    # A retry would commit the schema a second time and fail whoever writes by then.
+                    commit_properties=CommitProperties(max_commit_retries=0),
                 )  # fmt: skip
             except DeltaError:
                 if not self.exists(table):
