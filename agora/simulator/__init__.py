@@ -1,8 +1,8 @@
 """The marketplace, simulated: deterministic by seed, vectorised, with known truth.
 
 In the order of the work: `params`; `marketplace` (`catalogue`, `people`); `fraud` (`seasons`,
-`spending`, `schemes`); `visitors`, `orders`, `arrivals`, `outcomes`; `records`, `events`, `landing`;
-`simulation` puts them together.
+`spending`, `schemes`); `visitors`, `orders`, `arrivals`, `outcomes`; `records`, `events` and
+`landing`; `simulation` puts them together.
 """
 
 from __future__ import annotations

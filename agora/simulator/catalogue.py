@@ -9,7 +9,7 @@ import numpy as np
 
 from agora.simulator import geography
 from agora.simulator.arrays import Floats, Ints, weighted
-from agora.simulator.params import DAY
+from agora.simulator.params import DAY, MINUTE
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def make_products(params: Params, merchants: Merchants) -> Products:
     moment = random.integers(params.start_at, params.end_at, len(price))
     opened_at = merchants.joined_at[merchant]
     return Products(
-        created_at=opened_at,
+        created_at=opened_at + 10 * MINUTE,
         merchant=merchant,
         price=price,
         repriced_at=np.where(is_repriced & (moment > opened_at + DAY), moment, params.end_at),

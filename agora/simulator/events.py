@@ -9,8 +9,15 @@ import polars as pl
 
 from agora.simulator import geography
 from agora.simulator.arrays import CHANNELS, IN_STORE, Bools, Floats, Payments
-from agora.simulator.arrivals import prompt
-from agora.simulator.frames import constant, countries, framed, identifiers, timed, words_at
+from agora.simulator.frames import (
+    constant,
+    countries,
+    framed,
+    identifiers,
+    record_times,
+    timed,
+    words_at,
+)
 from agora.simulator.outcomes import ANALYSTS, REASONS
 from agora.simulator.streams import stream
 
@@ -31,7 +38,7 @@ def orders_frame(
     """Orders as they were placed."""
     random = stream(marketplace.params.seed, "order records")
     return framed(
-        (orders.event_at, prompt(random, orders.event_at)),
+        record_times(random, marketplace, orders.event_at),
         order_id=ids.orders,
         customer_id=ids.customers.gather(payments.customer),
         merchant_id=ids.merchants.gather(payments.merchant),

@@ -9,7 +9,7 @@ import numpy as np
 
 from agora.simulator.arrays import IN_STORE, Floats, Ints, Payments
 from agora.simulator.catalogue import NAMES
-from agora.simulator.params import MINUTE, SECOND
+from agora.simulator.params import MINUTE
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def order(marketplace: Marketplace, payments: Payments) -> Orders:
     price = products.price_at(product, payments.event_at)
     quantity = np.clip(np.rint(payments.wanted / price), 1, MOST_PIECES).astype(np.int64)
     amount = np.round(price * quantity, 2)
-    before = random.integers(5 * SECOND, 5 * MINUTE, len(payments))
+    before = random.integers(MINUTE, 10 * MINUTE, len(payments))
     return Orders(
-        event_at=np.maximum(payments.event_at - before, marketplace.params.start_at),
+        event_at=payments.event_at - before,
         product=product,
         quantity=quantity,
         amount=amount,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -98,8 +99,7 @@ class Params:
     currency: str = "EUR"
 
     def __post_init__(self) -> None:
-        if isinstance(self.start, datetime) or not isinstance(self.start, date):
-            raise ValueError(f"start: must be a date, not {self.start!r}")
+        _check_date("start", self.start)
         for name, low, high in (
             ("seed", 0, 2**63 - 1),
             ("days", 1, 3_660),
@@ -124,11 +124,16 @@ class Params:
             ("verdict_accuracy", 0.5, 1),
         ):
             _check(name, getattr(self, name), least, most)
-        if self.drift_at is not None and not self.start <= self.drift_at <= self.end:
-            raise ValueError(
-                f"drift_at: must lie between {self.start} and {self.end}, not {self.drift_at}"
-            )
-        if len(self.currency) != 3 or not self.currency.isupper():
+        if self.drift_at is not None:
+            _check_date("drift_at", self.drift_at)
+            if not self.start <= self.drift_at <= self.end:
+                raise ValueError(
+                    f"drift_at: must lie between {self.start} and {self.end}, not {self.drift_at}"
+                )
+        for name in ("mix", "drift_mix"):
+            if not isinstance(getattr(self, name), Mix):
+                raise ValueError(f"{name}: must be a Mix, not {getattr(self, name)!r}")
+        if not re.fullmatch("[A-Z]{3}", str(self.currency)):
             raise ValueError(f"currency: must be three capital letters, not {self.currency!r}")
 
     @property
@@ -160,6 +165,11 @@ class Params:
 def microseconds(day: date) -> int:
     """Midnight that opens a day, microseconds UTC."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND
+
+
+def _check_date(name: str, value: Any) -> None:
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError(f"{name}: must be a date, not {value!r}")
 
 
 def _check(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:

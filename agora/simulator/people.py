@@ -9,7 +9,7 @@ import numpy as np
 
 from agora.simulator import geography
 from agora.simulator.catalogue import joining_times
-from agora.simulator.params import DAY
+from agora.simulator.params import DAY, MINUTE
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Belongings:
         place = self.first[customer] + wanted
         exists = place < self.first[customer + 1]
         place = np.where(exists, place, self.first[customer])
-        return np.where(self.created_at[place] <= moment, place, self.first[customer])
+        return np.where(self.created_at[place] + MINUTE <= moment, place, self.first[customer])
 
 
 def make_customers(params: Params) -> Customers:
@@ -187,8 +187,8 @@ def make_devices(params: Params, customers: Customers) -> Belongings:
 def _belongings(
     random: np.random.Generator, customers: Customers, counts: Ints, mean_days: float
 ) -> tuple[Ints, Ints]:
-    """When each thing was acquired, and by whom. The first comes with the account."""
+    """When each thing was acquired, and by whom. The first comes a minute after the account."""
     owner = np.repeat(np.arange(len(customers)), counts)
     is_first = np.concatenate([[True], owner[1:] != owner[:-1]])
     later = random.exponential(mean_days * DAY, len(owner)).astype(np.int64)
-    return customers.joined_at[owner] + np.where(is_first, 0, later), owner
+    return customers.joined_at[owner] + np.where(is_first, MINUTE, MINUTE + later), owner

@@ -12,7 +12,7 @@ import numpy as np
 from agora.simulator import geography
 from agora.simulator.arrays import APP, IN_STORE, WEB, Bools, Floats, Ints, Payments
 from agora.simulator.catalogue import GAMES
-from agora.simulator.params import DAY, HOUR, MINUTE, SECOND
+from agora.simulator.params import DAY, HOUR, MINUTE
 from agora.simulator.spending import draw_customers, opened, personal_amounts
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def compromised_merchants(
     random: np.random.Generator, payments: Payments, free: Bools, count: int, span: Span
 ) -> tuple[Ints, Floats]:
     """Rows that become frauds, and their amounts: half of what some shops take for weeks."""
-    merchants = int(payments.merchant.max()) + 1
+    merchants = int(payments.merchant.max(initial=-1)) + 1
     begins = random.integers(span[0] - 7 * DAY, span[1], merchants)
     ends = begins + random.integers(MERCHANT_DAYS[0] * DAY, MERCHANT_DAYS[1] * DAY, merchants)
     rank = random.permutation(merchants)
@@ -162,9 +162,7 @@ def _payments(
     devices = random.integers(0, max(1, round(campaigns * DEVICE_REUSE)), campaigns)
     spoofs = (random.random(campaigns) < own_device)[campaign]
     known = marketplace.devices.pick(victim, event_at, np.zeros(count, np.int64))
-    merchant = opened(
-        random, marketplace, marketplace.merchants.near(random, city), event_at + SECOND
-    )
+    merchant = opened(random, marketplace, marketplace.merchants.near(random, city), event_at)
     return Payments(
         event_at=event_at,
         customer=victim,

@@ -82,9 +82,9 @@ def draw_customers(
 
 
 def opened(random: np.random.Generator, marketplace: Marketplace, merchant: Ints, at: Ints) -> Ints:
-    """The merchants, each that is not open yet replaced by one that is."""
+    """The merchants, each that has not been open for an hour replaced by one that has."""
     merchants = marketplace.merchants
-    is_closed = merchants.joined_at[merchant] > at
+    is_closed = merchants.joined_at[merchant] + HOUR > at
     old = np.flatnonzero(merchants.joined_at < marketplace.params.start_at)
     cumulative = np.concatenate([[0.0], np.cumsum(np.diff(merchants.cumulative)[old])])
     count = int(is_closed.sum())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agora.simulator.params import MINUTE
 from agora.simulator.people import KINDS
 from agora.simulator.streams import stream
 
@@ -38,10 +39,9 @@ def meet(marketplace: Marketplace, payments: Payments) -> tuple[Payments, Device
     device[rows] = known + position
     count = len(uses)
     # A device is seen a little before its first payment, while its user looks around.
-    ahead = random.integers(1_000_000, 600_000_000, count)
-    seen_at = np.maximum(payments.event_at[uses] - ahead, marketplace.params.start_at)
+    ahead = random.integers(MINUTE, 10 * MINUTE, count)
     return payments.changed(device=device), Devices(
-        created_at=np.concatenate([own.created_at, seen_at]),
+        created_at=np.concatenate([own.created_at, payments.event_at[uses] - ahead]),
         customer=np.concatenate([own.customer, payments.customer[uses]]),
         kind=np.concatenate([own.kind, random.choice(len(KINDS), count, p=(0.55, 0.37, 0.08))]),
         variant=np.concatenate([own.variant, random.integers(0, 2, count)]),
