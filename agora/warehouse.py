@@ -1,6 +1,7 @@
 """The warehouse: runs dbt on the lake in a process of its own, without an orchestrator.
 
-Dagster's dbt resource reuses `dbt_environment`, so both ways read and write the same lake.
+Dagster's dbt resource reuses `dbt_command` and `dbt_environment`, so both ways read and write the
+same lake.
 """
 
 from __future__ import annotations
@@ -26,30 +27,46 @@ class WarehouseError(RuntimeError):
     """dbt failed; the message is dbt's own."""
 
 
+def dbt_command() -> list[str]:
+    """The command line that starts dbt in this Python, wherever scripts are installed."""
+    return [sys.executable, "-m", "dbt.cli.main"]
+
+
 def dbt_environment(
     settings: Settings, start: date | None = None, end: date | None = None
 ) -> dict[str, str]:
-    """What the dbt project reads: the lake, and the days [start, end) that a run stands for."""
-    return {
-        "AGORA_LAKE": settings.lake,
-        "AGORA_LAKE_OPTIONS": json.dumps(settings.lake_options),
-        "AGORA_DBT_SCRATCH": str(settings.home / "dbt" / "spill"),
-        "AGORA_WINDOW_START": start.isoformat() if start else "",
-        "AGORA_WINDOW_END": end.isoformat() if end else "",
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "DBT_PROFILES_DIR": str(PROJECT),
-        "DBT_PROJECT_DIR": str(PROJECT),
-        "DBT_TARGET_PATH": str(settings.home / "dbt" / "target"),
-        "DBT_LOG_PATH": str(settings.home / "dbt" / "logs"),
-    }
+    """Environment of a dbt process: the project, the lake and the days [start, end) of the run.
+
+    The window is in the environment because changed `--vars` make dbt parse everything again.
+    Unit tests stay out of runs: they say whether the SQL is right, not whether the data is.
+    """
+    state = settings.home / "dbt"
+    return child_environment(
+        settings,
+        {
+            "AGORA_LAKE": settings.lake,
+            "AGORA_LAKE_OPTIONS": json.dumps(settings.lake_options),
+            "AGORA_DBT_SPILL": str(state / "spill"),
+            "AGORA_WINDOW_START": start.isoformat() if start else "",
+            "AGORA_WINDOW_END": end.isoformat() if end else "",
+            "DBT_PROJECT_DIR": str(PROJECT),
+            "DBT_PROFILES_DIR": str(PROJECT),
+            "DBT_TARGET_PATH": str(state / "target"),
+            "DBT_LOG_PATH": str(state / "logs"),
+            "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
+            "DBT_USE_COLORS": "false",
+        },
+    )
 
 
 def build(
-    settings: Settings, start: date, end: date, select: str | None = None, full_refresh: bool = False
+    settings: Settings,
+    start: date,
+    end: date,
+    select: str | None = None,
+    full_refresh: bool = False,
 ) -> None:
     """Build and test the models for the days [start, end).
-
-    Unit tests stay out: they say whether the SQL is right, not whether the data is.
 
     Args:
         settings: Instance whose lake is read and written.
@@ -61,16 +78,17 @@ def build(
     Raises:
         WarehouseError: A model or a test failed.
     """
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
-    if select:
-        arguments += ["--select", *select.split()]
-    if full_refresh:
-        arguments.append("--full-refresh")
-    run_dbt(settings, arguments, start, end)
+    chosen = ["--select", *select.split()] if select else []
+    refresh = ["--full-refresh"] if full_refresh else []
+    run_dbt(settings, ["build", *chosen, *refresh], start, end)
 
 
 def parse(settings: Settings) -> Path:
-    """Read the project without touching data; returns the manifest."""
+    """Read the project without touching data.
+
+    Returns:
+        The manifest.
+    """
     run_dbt(settings, ["parse"])
     return settings.home / "dbt" / "target" / "manifest.json"
 
@@ -83,12 +101,14 @@ def run_dbt(
     Raises:
         WarehouseError: dbt failed.
     """
-    environment = child_environment(settings, dbt_environment(settings, start, end))
-    code = "import sys; from dbt.cli.main import cli; cli()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "--no-use-colors", *arguments],
-        cwd=PROJECT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*dbt_command(), *arguments],
+        cwd=PROJECT,
+        env=dbt_environment(settings, start, end),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise WarehouseError(f"dbt {' '.join(arguments)}\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -29,7 +29,9 @@ def documents() -> dict[Path, str]:
     tables, sets = list(TABLES.values()), list(FEATURE_SETS.values())
     staging = MODELS / "staging" / "marketplace"
     return {
-        staging / "_marketplace__sources.yml": _text("agora/tables.py", {"sources": [_source(tables)]}),
+        staging / "_marketplace__sources.yml": _text(
+            "agora/tables.py", {"sources": [_source(tables)]}
+        ),
         staging / "_marketplace__models.yml": _text(
             "agora/tables.py", {"models": [_staging_model(table) for table in tables]}
         ),
@@ -80,7 +82,11 @@ def _feature_model(feature_set: FeatureSet) -> dict[str, Any]:
     heads = [
         (key, "varchar", feature_set.entity.description),
         ("feature_at", "timestamptz", "Until when the values count: nothing later is in them."),
-        ("arrived_at", "timestamptz", "When the values could be known: nothing that arrived later is in them."),
+        (
+            "arrived_at",
+            "timestamptz",
+            "When the values could be known: nothing that arrived later is in them.",
+        ),
         ("feature_date", "date", "The partition: the day whose batch computes the row."),
     ]
     heads += [(feature.name, "double", feature.description) for feature in feature_set.features]

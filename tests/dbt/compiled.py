@@ -65,13 +65,20 @@ class CompiledWarehouse:
         for model in self.models:
             if only not in model["name"]:
                 continue
-            name, sql = model["name"], model["sql"].replace(str(START), str(start)).replace(str(END), str(end))
+            name, sql = (
+                model["name"],
+                model["sql"].replace(str(START), str(start)).replace(str(END), str(end)),
+            )
             if model["kind"] == "view":
                 self.connection.execute(f"create or replace view {name} as {sql}")
             elif model["partition_by"]:
                 day = model["partition_by"]
-                self.connection.execute(f"create table if not exists {name} as select * from ({sql}) where false")
-                self.connection.execute(f"delete from {name} where {day} >= '{start}' and {day} < '{end}'")
+                self.connection.execute(
+                    f"create table if not exists {name} as select * from ({sql}) where false"
+                )
+                self.connection.execute(
+                    f"delete from {name} where {day} >= '{start}' and {day} < '{end}'"
+                )
                 self.connection.execute(f"insert into {name} by name ({sql})")
             else:
                 self.connection.execute(f"create or replace table {name} as {sql}")
@@ -84,5 +91,7 @@ class CompiledWarehouse:
     def rows(self, table: str, where: str = "true") -> pl.DataFrame:
         """Rows of a table in the order of all their columns."""
         return pl.DataFrame(
-            self.connection.sql(f"select * from {table} where {where} order by all").to_arrow_table()
+            self.connection.sql(
+                f"select * from {table} where {where} order by all"
+            ).to_arrow_table()
         )

@@ -35,20 +35,29 @@ def random_history(seed: int, payments: int = 300) -> dict[str, pl.DataFrame]:
 def raw(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
     """Rows as `raw/<table>` holds them; what is not given is null, `arrived_at` defaults to `event_at`."""
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
-        column.name: POLARS.get(column.kind, pl.Datetime("us", "UTC")) for column in TABLES[table].all_columns
+        column.name: POLARS.get(column.kind, pl.Datetime("us", "UTC"))
+        for column in TABLES[table].all_columns
     }
     full = [{"arrived_at": row["event_at"], **row} for row in rows]
     frame = pl.DataFrame(full, schema_overrides=schema) if rows else pl.DataFrame(schema=schema)
-    missing = [pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
+    missing = [
+        pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in frame.columns
+    ]
     return frame.with_columns(*missing).select(
-        *schema, pl.col("arrived_at").dt.date().alias("arrival_date"), pl.lit("test").alias("source_file")
+        *schema,
+        pl.col("arrived_at").dt.date().alias("arrival_date"),
+        pl.lit("test").alias("source_file"),
     )
 
 
 def _moment(random: np.random.Generator, latest: float) -> datetime:
     moment = START_AT + timedelta(microseconds=int(random.uniform(0, latest) * 864e8))
     # Edges are where windows go wrong.
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0) if random.random() < 0.1 else moment
+    return (
+        moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        if random.random() < 0.1
+        else moment
+    )
 
 
 def _payments(random: np.random.Generator, count: int) -> pl.DataFrame:
@@ -133,7 +142,11 @@ def _records(
         arrived_at = START_AT + timedelta(days=float(random.uniform(0, 20)))
         for _ in range(random.integers(1, 4)):
             owner = {"customer_id": "customer0"} if entity == "device" else {}
-            place = {} if entity == "device" else {"latitude": float(random.uniform(-60, 60)), "longitude": 1.5}
+            place = (
+                {}
+                if entity == "device"
+                else {"latitude": float(random.uniform(-60, 60)), "longitude": 1.5}
+            )
             rows.append({
                 f"{entity}_id": f"{entity}{number}", **owner, **fixed, **place,
                 "event_at": arrived_at - timedelta(days=float(random.uniform(0, 100))), "arrived_at": arrived_at,

@@ -50,7 +50,9 @@ class Oracle:
             frauds = self._frauds(midnight)
             month = midnight - timedelta(days=31)
             names = {row[key] for row in known if month <= row["event_at"] < midnight}
-            names |= {row[key] for row in known if frauds.get(row["payment_id"], (month, 0))[0] > month}
+            names |= {
+                row[key] for row in known if frauds.get(row["payment_id"], (month, 0))[0] > month
+            }
             for name in sorted(names - {None}):
                 own = [row for row in valid if row[key] == name]
                 rows.append({
@@ -67,7 +69,9 @@ class Oracle:
         found = {}
         for payment in {label["payment_id"] for label in known if label["is_fraud"]}:
             own = [label for label in known if label["payment_id"] == payment]
-            standing = max(own, key=lambda label: (label["rank"], label["arrived_at"], label["is_fraud"]))
+            standing = max(
+                own, key=lambda label: (label["rank"], label["arrived_at"], label["is_fraud"])
+            )
             first = min(label["arrived_at"] for label in own if label["is_fraud"])
             found[payment] = (first, standing["is_fraud"])
         return found
@@ -79,7 +83,9 @@ class Oracle:
             if row[f"{entity}_id"] == name and row["arrived_at"] < midnight
         ]
         if not versions:
-            return dict.fromkeys(("latitude", "longitude", "home_latitude", "home_longitude", "age_days"))
+            return dict.fromkeys(
+                ("latitude", "longitude", "home_latitude", "home_longitude", "age_days")
+            )
         last = max(versions, key=lambda row: row["arrived_at"])
         age = midnight - min(row["event_at"] for row in versions)
         place = {"latitude": last.get("latitude"), "longitude": last.get("longitude")}
@@ -147,7 +153,11 @@ def spending(payments: list[Row], midnight: datetime) -> Row:
 def risk(payments: list[Row], frauds: dict[str, tuple[datetime, bool]], midnight: datetime) -> Row:
     """Frauds by the arrival of the label, and their share of the payments of one label delay ago."""
     found: Row = {}
-    known = [frauds[row["payment_id"]][0] for row in payments if frauds.get(row["payment_id"], (0, False))[1]]
+    known = [
+        frauds[row["payment_id"]][0]
+        for row in payments
+        if frauds.get(row["payment_id"], (0, False))[1]
+    ]
     for days in (1, 7, 30):
         first = midnight - timedelta(days=days)
         count = sum(first <= moment < midnight for moment in known)
@@ -167,4 +177,7 @@ def short(payments: list[Row], frontier: datetime) -> Row:
         for other in ("merchant", "card"):
             found[f"{other}_count_{name}"] = len({row[f"{other}_id"] for row in inside} - {None})
     last = max(inside, key=lambda row: (row["event_at"], row["payment_id"]), default={})
-    return {**found, **{f"last_{name}": last.get(name) for name in ("amount", "latitude", "longitude")}}
+    return {
+        **found,
+        **{f"last_{name}": last.get(name) for name in ("amount", "latitude", "longitude")},
+    }

@@ -16,7 +16,9 @@ SEEDS = range(3)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def history(request: pytest.FixtureRequest, models: list[dict[str, str]]) -> tuple[CompiledWarehouse, Oracle]:
+def history(
+    request: pytest.FixtureRequest, models: list[dict[str, str]]
+) -> tuple[CompiledWarehouse, Oracle]:
     tables = random_history(request.param)
     warehouse = CompiledWarehouse(models, tables)
     warehouse.build(FIRST_DAY, END)

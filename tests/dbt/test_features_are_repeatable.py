@@ -83,13 +83,17 @@ def late_corrections(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Payment versions, fraud labels and customer records that arrive after `MIDDLE` about all that came before."""
     random = np.random.default_rng(5)
-    midnight = datetime(MIDDLE.year, MIDDLE.month, MIDDLE.day, tzinfo=tables["payments"]["event_at"][0].tzinfo)
+    midnight = datetime(
+        MIDDLE.year, MIDDLE.month, MIDDLE.day, tzinfo=tables["payments"]["event_at"][0].tzinfo
+    )
 
     def late(number: int) -> dict[str, date]:
         return {"arrived_at": midnight + timedelta(seconds=1 + 900 * number)}
 
     earlier = tables["payments"].filter(pl.col("arrived_at") < midnight)
-    chosen = earlier.sample(count, with_replacement=True, seed=5).drop("arrival_date", "source_file")
+    chosen = earlier.sample(count, with_replacement=True, seed=5).drop(
+        "arrival_date", "source_file"
+    )
     yield "payments", raw("payments", [
         {**row, **late(number), "amount": float(random.uniform(1, 500)), "merchant_id": "merchant1"}
         for number, row in enumerate(chosen.iter_rows(named=True))
@@ -100,7 +104,11 @@ def late_corrections(
         for number, row in enumerate(chosen.head(200).iter_rows(named=True))
     ])  # fmt: skip
     for entity in ("customer", "merchant", "device"):
-        records = tables[f"{entity}s"].drop("arrival_date", "source_file").filter(pl.col("arrived_at") < midnight)
+        records = (
+            tables[f"{entity}s"]
+            .drop("arrival_date", "source_file")
+            .filter(pl.col("arrived_at") < midnight)
+        )
         yield f"{entity}s", raw(f"{entity}s", [
             {**row, **late(number), "event_at": row["event_at"] - timedelta(days=400)}
             for number, row in enumerate(records.iter_rows(named=True))
