@@ -22,7 +22,7 @@ CARDS_RECENT = FeatureSet(
     name="cards__recent",
     entity=CARD,
     features=(
-        *recent_payments("5m", "1h", "1d"),
+        *recent_payments("5m", "1h", "24h"),
         Feature("merchant_count_1h", "Different merchants paid in 1 hour.", 0.0),
         Feature("last_amount", "Amount of the latest payment."),
     ),

@@ -31,8 +31,8 @@ CUSTOMERS_RECENT = FeatureSet(
     name="customers__recent",
     entity=CUSTOMER,
     features=(
-        *recent_payments("5m", "1h", "1d"),
-        Feature("merchant_count_1d", "Different merchants paid in 1 day.", 0.0),
+        *recent_payments("5m", "1h", "24h"),
+        Feature("merchant_count_24h", "Different merchants paid in 24 hours.", 0.0),
         Feature("last_amount", "Amount of the latest payment."),
         Feature("last_latitude", "Degrees north of the latest payment."),
         Feature("last_longitude", "Degrees east of the latest payment."),

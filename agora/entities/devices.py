@@ -28,8 +28,8 @@ DEVICES_RECENT = FeatureSet(
     name="devices__recent",
     entity=DEVICE,
     features=(
-        *recent_payments("5m", "1h", "1d"),
-        Feature("card_count_1d", "Different cards charged in 1 day.", 0.0),
+        *recent_payments("5m", "1h", "24h"),
+        Feature("card_count_24h", "Different cards charged in 24 hours.", 0.0),
     ),
     description="One row per device and arrived payment: the short windows as they then stood.",
     freshness=timedelta(hours=26),

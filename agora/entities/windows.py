@@ -5,7 +5,7 @@ from __future__ import annotations
 from agora.features import Feature
 
 DAILY_WINDOWS = (1, 7, 30)
-RECENT_WINDOWS = {"5m": "5 minutes", "1h": "1 hour", "1d": "1 day"}
+RECENT_WINDOWS = {"5m": "5 minutes", "1h": "1 hour", "24h": "24 hours"}
 
 
 def daily_payments() -> tuple[Feature, ...]:

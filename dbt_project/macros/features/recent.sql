@@ -16,7 +16,7 @@
 #}
 {% macro recent_windows(entity, windows, others={}, latest=[]) %}
 {%- set entity_id = entity ~ '_id' -%}
-{%- set lengths = {'5m': "interval '5 minutes'", '1h': "interval '1 hour'", '1d': "interval '1 day'"} -%}
+{%- set lengths = {'5m': "interval '5 minutes'", '1h': "interval '1 hour'", '24h': "interval '24 hours'"} -%}
 {%- set longest = lengths[windows[-1]] -%}
 with moments as (
     select distinct

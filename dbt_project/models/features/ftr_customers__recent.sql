@@ -1,6 +1,6 @@
 {{ recent_windows(
     'customer',
-    windows=['5m', '1h', '1d'],
-    others={'merchant': '1d'},
+    windows=['5m', '1h', '24h'],
+    others={'merchant': '24h'},
     latest=['amount', 'latitude', 'longitude'],
 ) }}

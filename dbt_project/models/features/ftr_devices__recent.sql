@@ -1,1 +1,1 @@
-{{ recent_windows('device', windows=['5m', '1h', '1d'], others={'card': '1d'}) }}
+{{ recent_windows('device', windows=['5m', '1h', '24h'], others={'card': '24h'}) }}
