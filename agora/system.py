@@ -1,6 +1,7 @@
 """System: the record that says everything the platform must know of one ML system.
 
-The asset factories, the sensors, the Predictor and the contract test read it; nothing else describes a system.
+The asset factories, the sensors, the Predictor and the contract test read it; nothing else
+describes a system.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from agora.budgets import Budgets
-    from agora.dataset import TrainingSet
+    from agora.dataset import Split, TrainingSet
     from agora.evaluation import Gate, Report
     from agora.features import Entity, FeatureSet
     from agora.pipeline import Pipeline
@@ -40,6 +41,7 @@ class System:
         label: Column of the label in labelled rows.
         labelled: Labelled rows as known at a time: request columns, `event_at`, `label`, `label_arrived_at`.
         requests: Rows of one day to be scored in batch: request columns, `event_at`.
+        split: Lengths of the training set's spans and the label delay; None for the usual ones.
         build: A new, unfitted pipeline.
         load: Reads a saved pipeline.
         evaluate: Report of a fitted pipeline on the training set's test span, against baselines and the champion.
@@ -65,3 +67,4 @@ class System:
     gate: Gate
     budgets: Budgets
     golden: tuple[Mapping[str, Any], ...]
+    split: Split | None = None

@@ -56,11 +56,14 @@ class ModelCard:
         Raises:
             IncompleteCardError: A field is empty.
         """
-        lacking = [field.name for field in fields(self) if not getattr(self, field.name)]
-        if lacking:
+        if lacking := self.lacking():
             raise IncompleteCardError(
                 f"{self.system}: the model's card lacks {', '.join(lacking)}; nothing is registered"
             )
+
+    def lacking(self) -> list[str]:
+        """Names of empty fields."""
+        return [field.name for field in fields(self) if not getattr(self, field.name)]
 
     def to_json(self) -> str:
         """The card as JSON."""

@@ -32,7 +32,7 @@ ENTITIES = {
 RECENT_SETS = (CUSTOMERS_RECENT, CARDS_RECENT, MERCHANTS_RECENT, DEVICES_RECENT)
 FEATURE_SETS = (CUSTOMERS_DAILY, CARDS_DAILY, MERCHANTS_DAILY, DEVICES_DAILY, *RECENT_SETS)
 
-WINDOW_SECONDS = {"5m": 300.0, "1h": 3_600.0, "1d": 86_400.0}
+WINDOW_SECONDS = {"5m": 300.0, "1h": 3_600.0, "24h": 86_400.0}
 CODED = ("channel", "currency", "country")
 
 # Coordinates only serve distances: a tree that splits on a longitude learns a neighbourhood by heart.
@@ -54,16 +54,12 @@ class Ratio:
 
 
 def _ratios() -> tuple[Ratio, ...]:
-    owners = {
-        "customer": "customer's",
-        "card": "card's",
-        "merchant": "merchant's",
-        "device": "device's",
-    }
     found = []
-    for entity, owner in owners.items():
-        window = "1h" if entity == "merchant" else "1d"
-        hours = 24.0 if window == "1d" else 1.0
+    for recent in RECENT_SETS:
+        entity = recent.entity.name
+        owner = f"{entity}'s"
+        window = [name for name in recent.names if "payment_count" in name][-1].rpartition("_")[2]
+        windows_a_month = 30 * 86_400 / WINDOW_SECONDS[window]
         found += [
             Ratio(
                 f"{entity}_amount_over_{past}",
@@ -83,20 +79,20 @@ def _ratios() -> tuple[Ratio, ...]:
                 f"Payments in {window}, this one included, over the {owner} usual number.",
                 f"{entity}_payment_count_{window}",
                 f"{entity}_payment_count_30d",
-                scale=30 * 24 / hours,
+                scale=windows_a_month,
             ),
             Ratio(
                 f"{entity}_spending_pace",
                 f"Amount paid in {window}, this payment included, over the {owner} usual amount.",
                 f"{entity}_amount_sum_{window}",
                 f"{entity}_amount_sum_30d",
-                scale=30 * 24 / hours,
+                scale=windows_a_month,
             ),
         ]
     found += [
         Ratio(
             f"{entity}_amount_over_last",
-            f"Amount over the {owners[entity]} latest one.",
+            f"Amount over the {entity}'s latest one.",
             "amount",
             f"{entity}_last_amount",
         )

@@ -1,0 +1,275 @@
+"""The contract that every system keeps, run against each of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from agora.budgets import Budgets
+from agora.entities import FEATURE_SETS
+from agora.pipeline import CHUNK, MANIFEST, PipelineError, columns_of, predict, scores
+from agora.registry import SYSTEMS
+from agora.stores.cards import card_of
+from tests.systems.synthetic import rows, training_set
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agora.dataset import TrainingSet
+    from agora.pipeline import Pipeline
+    from agora.system import System
+
+HEAVY = ("torch", "lightgbm", "sklearn", "mlflow", "matplotlib", "bentoml", "dagster", "pandas")
+PICKLES = (b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+pytestmark = pytest.mark.xdist_group("systems")
+
+
+@pytest.fixture(scope="module", params=sorted(SYSTEMS))
+def system(request: pytest.FixtureRequest) -> System:
+    return SYSTEMS[request.param]
+
+
+@pytest.fixture(scope="module")
+def learned(system: System) -> TrainingSet:
+    return training_set(system)
+
+
+@pytest.fixture(scope="module")
+def fitted(system: System, learned: TrainingSet) -> Pipeline:
+    return system.build().fit(learned)
+
+
+@pytest.fixture(scope="module")
+def saved(fitted: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline")
+    fitted.save(folder)
+    return folder
+
+
+def test_a_system_says_who_owns_it_and_what_it_decides(system: System) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9]+", system.name)
+    assert system.owner == f"team:{system.name}"
+    assert "@" in system.contact
+    assert system.decision.endswith(".")
+    assert isinstance(system.budgets, Budgets)
+
+
+def test_the_card_of_a_system_is_its_docstring(system: System) -> None:
+    docstring = sys.modules[f"agora.systems.{system.name}"].__doc__ or ""
+    for part in ("Decision:", "Label:", "Model:", "Metric:", "Gate:", "Data:", "Limits:"):
+        assert f"\n{part}" in docstring
+
+
+def test_feature_sets_are_declared_by_their_entities_and_columns_never_clash(
+    system: System,
+) -> None:
+    columns = [c for s in system.feature_sets for c in (*s.columns, s.time_column)]
+    assert len(columns) == len(set(columns))
+    assert not set(columns) & set(system.request.model_fields)
+    for feature_set in system.feature_sets:
+        assert FEATURE_SETS[feature_set.name] is feature_set
+        assert system.entities[feature_set.entity] in system.request.model_fields
+
+
+def test_requests_forbid_what_they_do_not_know(system: System) -> None:
+    for golden in system.golden:
+        system.request.model_validate(golden)
+        with pytest.raises(ValidationError, match="extra_forbidden"):
+            system.request.model_validate({**golden, "surprise": 1})
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 1_000_000, -1e300, float("nan"), [], {"a": 1}])
+def test_requests_refuse_empty_huge_and_odd_values_in_every_field(
+    system: System, wrong: Any
+) -> None:
+    for name in system.request.model_fields:
+        with pytest.raises(ValidationError):
+            system.request.model_validate({**system.golden[0], name: wrong})
+
+
+def test_the_response_carries_what_the_platform_adds(system: System) -> None:
+    assert {"prediction_id", "model_version", "degraded"} <= set(system.response.model_fields)
+
+
+def test_one_row_scores_as_it_does_among_many(system: System, fitted: Pipeline) -> None:
+    frame = rows(system, 60, seed=3)
+    together = predict(fitted, frame)
+    one_by_one = pl.concat([predict(fitted, frame.slice(i, 1)) for i in range(frame.height)])
+    assert together.equals(one_by_one)
+    assert together.schema == pl.Schema(fitted.outputs)
+
+
+def test_rows_keep_their_order_across_chunks(system: System, fitted: Pipeline) -> None:
+    frame = rows(system, 500, seed=4)
+    many = pl.concat([frame] * (CHUNK // 500 + 2))
+    found = scores(fitted, many)
+    assert np.array_equal(found[:500], found[-500:])
+
+
+def test_no_rows_give_no_answers(system: System, fitted: Pipeline) -> None:
+    empty = predict(fitted, rows(system, 5).clear())
+    assert empty.height == 0
+    assert empty.schema == pl.Schema(fitted.outputs)
+
+
+def test_answers_fit_the_response_model(system: System, fitted: Pipeline) -> None:
+    added = {"prediction_id": "p", "model_version": "1", "degraded": False}
+    for answer in predict(fitted, rows(system, 200, seed=5)).to_dicts():
+        system.response.model_validate({**answer, **added})
+
+
+def test_scores_are_bit_for_bit_those_of_the_saved_pipeline(
+    system: System, fitted: Pipeline, saved: Path
+) -> None:
+    frame = rows(system, 500, seed=6)
+    assert np.array_equal(scores(fitted, frame), scores(system.load(saved), frame))
+    assert predict(fitted, frame).equals(predict(system.load(saved), frame))
+
+
+def test_a_pipeline_saved_again_is_the_same_pipeline(
+    system: System, saved: Path, tmp_path: Path
+) -> None:
+    system.load(saved).save(tmp_path)
+    first, second = (json.loads((place / MANIFEST).read_text()) for place in (saved, tmp_path))
+    assert first == second
+
+
+def test_equal_training_sets_give_equal_pipelines(
+    system: System, learned: TrainingSet, fitted: Pipeline
+) -> None:
+    again = system.build().fit(learned)
+    frame = rows(system, 200, seed=7)
+    assert np.array_equal(scores(fitted, frame), scores(again, frame))
+
+
+def test_a_saved_pipeline_is_plain_files(saved: Path) -> None:
+    for path in saved.rglob("*"):
+        assert path.suffix not in {".pkl", ".pickle", ".joblib", ".pt"}
+        assert not path.read_bytes().startswith(PICKLES)
+
+
+def test_a_torn_pipeline_is_refused(system: System, fitted: Pipeline, tmp_path: Path) -> None:
+    for name in [path.name for path in _saved(fitted, tmp_path / "names").iterdir()]:
+        torn = _saved(fitted, tmp_path / f"cut-{name}") / name
+        torn.write_bytes(torn.read_bytes()[:-5])
+        with pytest.raises(PipelineError):
+            system.load(torn.parent)
+        missing = _saved(fitted, tmp_path / f"without-{name}") / name
+        missing.unlink()
+        with pytest.raises(PipelineError):
+            system.load(missing.parent)
+
+
+def test_unknown_entities_get_a_score(system: System, fitted: Pipeline) -> None:
+    frame = rows(system, 50, seed=8)
+    unknown = frame.with_columns(
+        *(pl.lit(None, pl.String).alias(key) for key in system.entities.values()),
+        *(
+            pl.lit(default).alias(column)
+            for s in system.feature_sets
+            for column, default in zip(s.columns, s.defaults, strict=True)
+        ),
+        *(
+            pl.lit(None, frame.schema[s.time_column]).alias(s.time_column)
+            for s in system.feature_sets
+        ),
+    )
+    assert np.isfinite(scores(fitted, unknown)).all()
+
+
+def test_a_pipeline_reads_only_what_a_request_and_its_features_say(
+    system: System, fitted: Pipeline, learned: TrainingSet
+) -> None:
+    known = {*system.request.model_fields}
+    for feature_set in system.feature_sets:
+        known |= {*feature_set.columns, feature_set.time_column}
+    asked = scores(
+        fitted, learned.test.select(column for column in learned.test.columns if column in known)
+    )
+    assert np.array_equal(asked, scores(fitted, learned.test))
+
+
+def test_fitting_never_looks_at_the_test_span(
+    system: System, learned: TrainingSet, fitted: Pipeline
+) -> None:
+    flipped = learned.frame.with_columns(
+        pl.when(pl.col("split") == "test").then(~pl.col(system.label)).otherwise(system.label)
+        .alias(system.label)
+    )  # fmt: skip
+    other = system.build().fit(type(learned)(flipped, learned.label, learned.manifest))
+    frame = rows(system, 200, seed=9)
+    assert np.array_equal(scores(fitted, frame), scores(other, frame))
+
+
+def test_later_rows_change_no_earlier_score(system: System, fitted: Pipeline) -> None:
+    frame = rows(system, 200, seed=10)
+    later = frame.with_columns(pl.col("event_at") + timedelta(days=400))
+    assert np.array_equal(scores(fitted, frame), scores(fitted, pl.concat([frame, later]))[:200])
+
+
+def test_the_report_compares_with_every_baseline_of_the_gate(
+    system: System, fitted: Pipeline, learned: TrainingSet
+) -> None:
+    report = system.evaluate(fitted, learned, fitted)
+    assert set(system.gate.baselines) < set(report.metrics)
+    assert report.differences["champion"].value == 0
+    assert type(report).from_json(report.to_json()) == report
+    assert system.gate.check(report).reasons or system.gate.check(report).passed
+
+
+def test_the_gate_refuses_a_model_that_learned_noise(system: System, learned: TrainingSet) -> None:
+    shuffled = learned.frame.with_columns(pl.col(system.label).shuffle(seed=1))
+    noise = type(learned)(shuffled, learned.label, learned.manifest)
+    result = system.gate.check(system.evaluate(system.build().fit(noise), noise, None))
+    assert not result.passed
+    assert result.reasons
+
+
+def test_the_model_card_is_complete(
+    system: System, fitted: Pipeline, learned: TrainingSet, saved: Path
+) -> None:
+    from agora.pipeline import verify
+
+    ids = tuple(feature_set.id for feature_set in system.feature_sets)
+    manifest = verify(saved, system=system.name, feature_sets=ids)
+    card = card_of(system, manifest, learned.manifest, system.evaluate(fitted, learned, None), 0)
+    assert not [field for field in card.lacking() if field != "version"]
+
+
+def test_columns_that_are_read_are_those_that_the_manifest_names(
+    system: System, fitted: Pipeline, saved: Path
+) -> None:
+    inputs = json.loads((saved / MANIFEST).read_text())["inputs"]
+    columns = columns_of(rows(system, 20, seed=11))
+    assert np.array_equal(
+        fitted.decode(columns),
+        fitted.decode({name: columns[name] for name in inputs}),
+        equal_nan=True,
+    )
+
+
+def test_importing_a_system_is_light_and_loads_no_other(system: System) -> None:
+    code = f"""
+import sys, agora.systems.{system.name}
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+others = [name for name in sys.modules if name.startswith("agora.systems.")
+          and not name.startswith("agora.systems.{system.name}")]
+print(loaded + others)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def _saved(pipeline: Pipeline, folder: Path) -> Path:
+    pipeline.save(folder)
+    return folder
