@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -119,18 +119,31 @@ class TrainingSet:
         table = table_of(system)
         if not lake.exists(table):
             raise LookupError(f"{table} has not been built")
-        delta = lake.table(table, version)
-        commit = delta.history(1)[0]
-        if MANIFEST not in commit:
-            raise LookupError(f"{table} version {delta.version()} has no manifest in its commit")
-        manifest = TrainingSetManifest.from_json(commit[MANIFEST])
-        frame = lake.read(table, version=delta.version()).sort(ROW).drop(ROW)
+        version = lake.version(table) if version is None else version
+        text = _commit(lake, table, version).get(MANIFEST)
+        if text is None:
+            raise LookupError(f"{table} version {version} has no manifest in its commit")
+        manifest = TrainingSetManifest.from_json(text)
+        frame = lake.read(table, version=version).sort(ROW).drop(ROW)
         if content_hash(frame) != manifest.content_hash:
-            raise ValueError(f"{table} version {delta.version()}: rows differ from the manifest's")
-        return cls(frame, manifest.label, manifest, delta.version())
+            raise ValueError(f"{table} version {version}: rows differ from the manifest's")
+        return cls(frame, manifest.label, manifest, version)
 
     def _span(self, name: str) -> pl.DataFrame:
         return self.frame.filter(pl.col(SPLIT) == name)
+
+
+def _commit(lake: Lake, table: str, version: int) -> dict[str, Any]:
+    """What was committed with a version.
+
+    deltalake lists the newest commits and numbers them down from the version of the table at hand,
+    so only the newest table, which no writer has since made an older one, numbers them right.
+    """
+    while True:
+        delta = lake.table(table)
+        commits = delta.history()
+        if lake.version(table) == delta.version():
+            return next((commit for commit in commits if commit.get("version") == version), {})
 
 
 def table_of(system: str) -> str:

@@ -83,6 +83,7 @@ def publish(
     )
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
+        lake.attach(connection)
         frame = pl.DataFrame(connection.sql(newest).to_arrow_table())
     ids, feature_at, arrived_at = (frame.to_series(column) for column in range(3))
     return store.write(

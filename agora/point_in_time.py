@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from agora.stores.lake import UNREADABLE, literal, quote
+from agora.stores.lake import UNREADABLE, file_paths, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +67,7 @@ def point_in_time(
     latest = cast("datetime | None", rows["t"].max())
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
+        lake.attach(connection)
         batches = rows.to_arrow().to_batches(max_chunksize=CHUNK)
         connection.register("spine", pa.Table.from_batches(batches, rows.to_arrow().schema))
         for number, column in enumerate(columns):
@@ -101,13 +102,15 @@ def feature_files(
     unreadable = set(table.protocol().reader_features or []) & UNREADABLE
     if unreadable:
         raise RuntimeError(f"{feature_set.table}: unsupported reader features {sorted(unreadable)}")
-    days = [(PARTITION, ">=", str(start))] if start else []
-    days += [(PARTITION, "<", str(end))] if end else []
+    days = [f"{PARTITION} >= '{start}'"] if start else []
+    days += [f"{PARTITION} < '{end}'"] if end else []
     by_day = PARTITION in table.metadata().partition_columns
-    files = table.file_uris(days if by_day and days else None)
-    if not files:
+    kept = table.file_uris(file_pruning_predicate=" AND ".join(days) if by_day and days else None)
+    # The same files in the same order, once as Delta names them and once as DuckDB opens them.
+    named = dict(zip(table.file_uris(), file_paths(table), strict=True))
+    if not kept:
         return ""
-    listed = ", ".join(literal(file) for file in files)
+    listed = ", ".join(literal(named[file]) for file in kept)
     return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
 
 

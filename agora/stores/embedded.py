@@ -35,7 +35,7 @@ def start(folder: Path) -> str:
     """Start the server of this folder unless it runs; returns its unix:// URL.
 
     Raises:
-        RuntimeError: It did not start; the message ends with its log.
+        ConnectionError: It did not start; the message ends with its log.
     """
     if socket := _running(folder):
         return f"unix://{socket}"
@@ -109,7 +109,7 @@ def _launch(folder: Path) -> str:
         if time.monotonic() > deadline or not _alive(folder):
             log = folder / "valkey.log"
             tail = log.read_text()[-2000:] if log.exists() else "it wrote no log"
-            raise RuntimeError(f"the embedded Valkey in {folder} did not start:\n{tail}")
+            raise ConnectionError(f"the embedded Valkey in {folder} did not start:\n{tail}")
         time.sleep(PAUSE_SECONDS)
     return socket
 

@@ -1,7 +1,7 @@
 """The online store: the newest row of each entity and feature set, read in one round trip.
 
-The protocol, then its in-memory adapter, which is the readable specification, then `open_online`.
-The Valkey adapter is beside it.
+The protocol, then its in-memory adapter, which is the readable specification. The Valkey adapter is
+in `agora.stores.valkey`, with `open_online`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agora.features import FeatureSet
-    from agora.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,10 @@ class OnlineRows:
 
 
 class OnlineStore(Protocol):
-    """Port of the online store."""
+    """Port of the online store; one store may be shared between threads.
+
+    A store that does not answer raises `ConnectionError`, one that does not in time `TimeoutError`.
+    """
 
     def write(
         self,
@@ -147,32 +149,4 @@ def check_rows(
         raise ValueError(f"{feature_set.id}: ids must be strings that are not empty")
 
 
-def open_online(settings: Settings, timeout: float = 5.0) -> OnlineStore:
-    """The online store of the settings: a Redis or Valkey by URL, or an embedded Valkey.
-
-    The embedded one is started when it does not run yet, outlives this process and is shared by all
-    processes of the same home; `stop_online` ends it.
-
-    Args:
-        settings: Where it is.
-        timeout: Seconds after which a connection or an answer is given up. A service passes its
-            budget.
-    """
-    from agora.stores import embedded
-    from agora.stores.valkey import ValkeyOnlineStore
-
-    url = settings.online_url or embedded.start(settings.home / "online")
-    return ValkeyOnlineStore(url, timeout=timeout)
-
-
-def stop_online(settings: Settings) -> None:
-    """Stop the embedded Valkey of this home, if one runs; what it holds stays on disk."""
-    from agora.stores import embedded
-
-    embedded.stop(settings.home / "online")
-
-
-__all__ = [
-    "MISSING_TIME", "MemoryOnlineStore", "OnlineRows", "OnlineStore", "check_rows", "open_online",
-    "stop_online",
-]  # fmt: skip
+__all__ = ["MISSING_TIME", "MemoryOnlineStore", "OnlineRows", "OnlineStore", "check_rows"]

@@ -8,9 +8,10 @@ to doubles. A value of another tag or length was cut or written under another sc
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import redis
@@ -18,12 +19,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agora.pipeline import MISSING_TIME
+from agora.stores import embedded
 from agora.stores.online import OnlineRows, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agora.features import FeatureSet
+    from agora.settings import Settings
 
 # One call writes a block: long enough to spread its cost, short enough not to hold up readers.
 BLOCK = 256
@@ -83,7 +86,7 @@ def _layout(feature_set: FeatureSet) -> _Layout:
 
 
 class ValkeyOnlineStore:
-    """The online store on a Valkey or Redis server; safe to share between threads.
+    """The online store on a Valkey or Redis server.
 
     Args:
         url: redis://, rediss:// or unix://.
@@ -91,12 +94,18 @@ class ValkeyOnlineStore:
     """
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
-        # A connection that the server has closed is opened once more; a late answer is not asked
-        # for again, since the caller's time is over.
-        retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+        self._pool = redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # Nothing is tried again in silence: the caller has a budget and a fallback.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
         )
+        # Connections that nobody uses now. redis-py's way through its pool costs more than the
+        # round trip itself.
+        self._idle: list[Any] = []
+        self._process = os.getpid()
 
     def write(
         self,
@@ -134,7 +143,7 @@ class ValkeyOnlineStore:
             for layout, (_, ids) in zip(layouts, wanted, strict=True)
             for entity_id in ids
         ]
-        found = cast("list[bytes | None]", self._client.mget(keys)) if keys else []
+        found = self._ask([("MGET", *keys)])[0] if keys else []
         answer, at = [], 0
         for layout, (_, ids) in zip(layouts, wanted, strict=True):
             answer.append(_unpack(layout, found[at : at + len(ids)]))
@@ -144,26 +153,83 @@ class ValkeyOnlineStore:
     def ping(self) -> bool:
         """Whether the server answers in time."""
         try:
-            return bool(self._client.ping())
-        except redis.RedisError:
+            return bool(self._ask([("PING",)]))
+        except OSError:
             return False
 
     def close(self) -> None:
         """Give connections back."""
-        self._client.close()
+        while self._idle:
+            self._idle.pop().disconnect()
 
     def _write_blocks(self, keys: list[str], packed: bytes, size: int) -> int:
         """Write some blocks in one round trip; doing it twice changes nothing."""
-        pipeline = self._client.pipeline(transaction=False)
+        commands = []
         for at in range(0, len(keys), BLOCK):
             block = keys[at : at + BLOCK]
             values = packed[at * size : (at + len(block)) * size]
-            pipeline.evalsha(WRITE_SHA, len(block), *block, size, values)
+            commands.append(("EVALSHA", WRITE_SHA, len(block), *block, size, values))
         try:
-            return sum(pipeline.execute())
+            return sum(self._ask(commands))
         except redis.exceptions.NoScriptError:
-            self._client.script_load(WRITE)
-            return self._write_blocks(keys, packed, size)
+            # The first write to this server since it started.
+            self._ask([("SCRIPT", "LOAD", WRITE)])
+            return sum(self._ask(commands))
+
+    def _ask(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Answers to some commands, in one round trip."""
+        if self._process != os.getpid():
+            # A forked child would talk over its parent's connections.
+            self._idle, self._process = [], os.getpid()
+        connection = self._idle.pop() if self._idle else self._pool.make_connection()
+        used = connection.is_connected
+        try:
+            try:
+                answers = _exchange(connection, commands)
+            except redis.ConnectionError:
+                # The server may have restarted since this connection was last used.
+                if not used:
+                    raise
+                answers = _exchange(connection, commands)
+        except redis.TimeoutError as error:
+            raise TimeoutError(str(error)) from error
+        except redis.ConnectionError as error:
+            raise ConnectionError(str(error)) from error
+        self._idle.append(connection)
+        return answers
+
+
+def open_online(settings: Settings, timeout: float = 5.0) -> ValkeyOnlineStore:
+    """The online store of the settings: a Redis or Valkey by URL, or an embedded Valkey.
+
+    The embedded one is started when it does not run yet, outlives this process and is shared by all
+    processes of the same home; `stop_online` ends it.
+
+    Args:
+        settings: Where it is.
+        timeout: Seconds after which a connection or an answer is given up. A service passes its
+            budget.
+
+    Raises:
+        ConnectionError: The embedded server does not start.
+    """
+    url = settings.online_url or embedded.start(settings.home / "online")
+    return ValkeyOnlineStore(url, timeout=timeout)
+
+
+def stop_online(settings: Settings) -> None:
+    """Stop the embedded Valkey of this home, if one runs; what it holds stays on disk."""
+    embedded.stop(settings.home / "online")
+
+
+def _exchange(connection: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [connection.read_response() for _ in commands]
+    except BaseException:
+        # Answers that were not read must never be taken for those of the next command.
+        connection.disconnect()
+        raise
 
 
 def _unpack(layout: _Layout, found: list[bytes | None]) -> OnlineRows:
