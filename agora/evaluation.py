@@ -24,6 +24,7 @@ MOST_DRAWS, FEWEST_DRAWS = 200, 40
 # Bounds time (a few seconds a metric) and memory (32 MB an array).
 CELLS, CELLS_AT_ONCE = 60_000_000, 4_000_000
 SEED = 20_180_401
+NOTHING = np.array([np.nan])
 # A share of so few positives is noise.
 SLICE_POSITIVES = 5
 MOST_VALUES = 8
@@ -177,9 +178,11 @@ def compare(
     for weights in bootstrap(groups):
         for model, scored in models.items():
             for name, metric in metrics.items():
-                drawn[model, name].append(metric(labels, scored.scores, weights))
+                drawn[model, name].append(
+                    metric(labels, scored.scores, weights) if len(labels) else NOTHING
+                )
             for name, values in scored.values.items():
-                drawn[model, name].append(mean(values, weights))
+                drawn[model, name].append(mean(values, weights) if len(labels) else NOTHING)
         for estimates, (_, _, rows) in zip(sliced, parts, strict=True):
             part = metrics[primary](labels[rows], candidate[rows], weights[:, rows])
             estimates.append(part)

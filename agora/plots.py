@@ -35,7 +35,8 @@ def precision_recall(report: Report) -> bytes:
         axes.plot(
             curve["recall"], curve["precision"], label=label, lw=2 if model == CANDIDATE else 1
         )
-    axes.legend(title=report.primary.replace("_", " "))
+    if report.curves:
+        axes.legend(title=report.primary.replace("_", " "))
     return _png(figure)
 
 
