@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agora.simulator import geography
-from agora.simulator.params import DAY, HOUR, MINUTE
+from agora.simulator.params import DAY, HOUR, MINUTE, SECOND
 from agora.simulator.streams import stream
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def review(
         analyst=random.integers(0, ANALYSTS, len(event_at)),
         is_fraud=np.concatenate([truth == is_right, second]),
         event_at=event_at,
-        arrived_at=event_at + random.integers(MINUTE // 60, 5 * MINUTE, len(event_at)),
+        arrived_at=event_at + random.integers(SECOND, 5 * MINUTE, len(event_at)),
     )
 
 

@@ -26,10 +26,10 @@ SECOND = MINUTE // 60
 class Mix:
     """Shares of the fraud schemes; they are divided by their sum."""
 
-    unusual_amount: float = 0.22
-    compromised_merchant: float = 0.23
-    compromised_card: float = 0.33
-    account_takeover: float = 0.22
+    unusual_amount: float = 0.25
+    compromised_merchant: float = 0.30
+    compromised_card: float = 0.27
+    account_takeover: float = 0.18
     card_testing: float = 0.0
 
     def __post_init__(self) -> None:

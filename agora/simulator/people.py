@@ -23,7 +23,7 @@ SYSTEMS = (("android", "ios"), ("windows", "macos"), ("ipados", "android"))
 
 MOVER_SHARE = 0.03
 HOUSEHOLD_SHARE = 0.18
-HABIT_SHARE = 0.02
+HABIT_SHARE = 0.03
 HIDDEN_SHARES, FRESH_SHARES = (0.6, 0.004), (0.5, 0.003)
 """Of those with the habit, of the others: a sign of fraud in one is normal in another."""
 TRIP_SHARE = 0.20

@@ -81,9 +81,11 @@ def compromised_cards(
     random: np.random.Generator, marketplace: Marketplace, count: int, span: Span
 ) -> Payments:
     """Two weeks on someone else's card: bursts within minutes, a third multiplied."""
-    campaign, begins = _campaigns(random, count, CARD_FRAUDS, span)
+    campaign, middle = _campaigns(random, count, CARD_FRAUDS, span)
+    # Both edges of the span cut campaigns off, so that frauds do not pile up at its end.
+    begins = np.maximum(middle - CARD_DAYS * DAY // 2, span[0])
+    latest = np.minimum(middle + CARD_DAYS * DAY // 2, span[1])
     victim = draw_customers(random, marketplace, begins - 2 * DAY)
-    latest = np.minimum(begins + CARD_DAYS * DAY, span[1])
     burst = begins[:, None] + (
         random.random((len(begins), CARD_BURSTS)) * (latest - begins)[:, None]
     ).astype(np.int64)
