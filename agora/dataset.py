@@ -168,12 +168,18 @@ def build_training_set(
         system: Whose.
         lake: What to read; tables are pinned when first read.
         as_of: Only what arrived before is used, labels included.
-        split: Lengths of the spans and the label delay.
+        split: Lengths of the spans and the label delay; the system's own when None.
         dbt_manifest: dbt's `manifest.json`, to name the SQL that made the features.
         versions: Delta versions to read instead of the newest: a former manifest's, to make its
             training set again.
+
+    Raises:
+        ValueError: `as_of` has no time zone, or the system's labelled rows lack a column.
+        LookupError: A feature table has not been built.
     """
-    split = split or Split()
+    if as_of.tzinfo is None:
+        raise ValueError(f"as_of must have a time zone, got {as_of.isoformat()}")
+    split = split or system.split or Split()
     snapshot = Snapshot.of(lake, versions)
     spans = split.spans(as_of)
     rows = pl.concat([_labelled(system, snapshot, split, name, spans[name]) for name in SPANS])
