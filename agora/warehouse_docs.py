@@ -1,4 +1,4 @@
-"""The dbt project's generated documents: sources and staging from the contracts, feature models from the entities.
+"""The dbt project's generated documents: raw and staging tables, and feature models.
 
 `python -m agora.warehouse_docs` writes them; a test holds the files to what is declared here.
 """
@@ -51,7 +51,7 @@ def _text(origin: str, body: dict[str, Any]) -> str:
 def _source(tables: list[Table]) -> dict[str, Any]:
     return {
         "name": "raw",
-        "description": "What producers landed and the contracts let in; every version, by arrival day.",
+        "description": "What landed and held its contract: every version, by arrival day.",
         "tables": [
             {"name": table.name, "description": table.grain, "columns": _columns(table)}
             for table in tables

@@ -61,7 +61,7 @@ class CompiledWarehouse:
         self.connection.unregister("landed")
 
     def build(self, start: date, end: date, only: str = "") -> None:
-        """What `dbt build` does for the days [start, end): views, whole tables, window overwrites."""
+        """What `dbt build` does for the days [start, end)."""
         for model in self.models:
             if only not in model["name"]:
                 continue

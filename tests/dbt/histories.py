@@ -1,4 +1,4 @@
-"""Random small histories of raw tables: late arrivals, corrections of every kind, labels that change their mind."""
+"""Random small histories: late arrivals, every kind of correction, labels that change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def random_history(seed: int, payments: int = 300) -> dict[str, pl.DataFrame]:
 
 
 def raw(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
-    """Rows as `raw/<table>` holds them; what is not given is null, `arrived_at` defaults to `event_at`."""
+    """Rows as `raw/<table>` holds them: null where not given, `arrived_at` from `event_at`."""
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         column.name: POLARS.get(column.kind, pl.Datetime("us", "UTC"))
         for column in TABLES[table].all_columns
@@ -66,7 +66,7 @@ def _payments(random: np.random.Generator, count: int) -> pl.DataFrame:
     for number in range(count):
         event_at = _moment(random, DAYS - 1)
         if random.random() < 0.6:
-            # Bursts put payments within minutes of each other, and sometimes in the same microsecond.
+            # Bursts: minutes from each other, and sometimes in the same microsecond.
             event_at = bursts[random.integers(len(bursts))] + timedelta(
                 minutes=int(random.choice([0, 1, 4, 5, 30, 60, 300, 1440]))
             )
@@ -113,7 +113,8 @@ def _chargebacks(random: np.random.Generator, payments: pl.DataFrame) -> pl.Data
         if random.random() < 0.5:
             arrived_at = row["event_at"] + timedelta(days=float(random.uniform(1, 20)))
             rows.append({
-                "chargeback_id": f"c{row['payment_id']}", "payment_id": row["payment_id"], "amount": 1.0,
+                "chargeback_id": f"c{row['payment_id']}", "payment_id": row["payment_id"],
+                "amount": 1.0,
                 "reason": str(random.choice(["fraud", "fraud", "dispute"])),
                 "event_at": arrived_at, "arrived_at": arrived_at,
             })  # fmt: skip
@@ -128,7 +129,9 @@ def _verdicts(random: np.random.Generator, payments: pl.DataFrame) -> pl.DataFra
             arrived_at += timedelta(days=float(random.choice([0.1, 1, 5, 12])))
             rows.append({
                 "verdict_id": f"v{len(rows)}", "payment_id": row["payment_id"], "analyst_id": "a",
-                "is_fraud": bool(random.random() < 0.6), "event_at": arrived_at, "arrived_at": arrived_at,
+                "is_fraud": bool(random.random() < 0.6),
+                "event_at": arrived_at,
+                "arrived_at": arrived_at,
             })  # fmt: skip
     return raw("verdicts", rows).filter(pl.col("arrival_date") < END)
 
@@ -149,7 +152,8 @@ def _records(
             )
             rows.append({
                 f"{entity}_id": f"{entity}{number}", **owner, **fixed, **place,
-                "event_at": arrived_at - timedelta(days=float(random.uniform(0, 100))), "arrived_at": arrived_at,
+                "event_at": arrived_at - timedelta(days=float(random.uniform(0, 100))),
+                "arrived_at": arrived_at,
             })  # fmt: skip
             arrived_at += timedelta(days=float(random.uniform(0.1, 20)))
     return raw(f"{entity}s", rows).filter(pl.col("arrival_date") < END)

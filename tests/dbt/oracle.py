@@ -64,7 +64,7 @@ class Oracle:
         return rows
 
     def _frauds(self, midnight: datetime) -> dict[str, tuple[datetime, bool]]:
-        """Per payment that any label called fraud: when first, and whether the standing label says so."""
+        """Per payment once called fraud: since when, and whether the standing label says so."""
         known = [label for label in self.labels if label["arrived_at"] < midnight]
         found = {}
         for payment in {label["payment_id"] for label in known if label["is_fraud"]}:
@@ -112,7 +112,8 @@ class Oracle:
             frontier = max(row["event_at"] for row in known if row[key] == name)
             own = [row for row in newest(known, "payment_id") if row[key] == name]
             rows.append({
-                key: name, "feature_at": frontier, "arrived_at": moment, "feature_date": moment.date(),
+                key: name, "feature_at": frontier, "arrived_at": moment,
+                "feature_date": moment.date(),
                 **short(own, frontier),
             })  # fmt: skip
         return rows
@@ -151,7 +152,7 @@ def spending(payments: list[Row], midnight: datetime) -> Row:
 
 
 def risk(payments: list[Row], frauds: dict[str, tuple[datetime, bool]], midnight: datetime) -> Row:
-    """Frauds by the arrival of the label, and their share of the payments of one label delay ago."""
+    """Frauds by arrival of the label, and their share of the payments one delay earlier."""
     found: Row = {}
     known = [
         frauds[row["payment_id"]][0]

@@ -1,4 +1,4 @@
-"""Every feature of every row equals brute force, on histories with late arrivals and corrections."""
+"""Every feature of every row equals brute force, whatever came late or was corrected."""
 
 from __future__ import annotations
 

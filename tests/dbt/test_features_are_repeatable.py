@@ -1,4 +1,4 @@
-"""What a day's batch wrote stays true: under corrections, under repetition, and in whatever steps it was built."""
+"""What a day's batch wrote stays: under corrections, repetition and any order of building."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_running_a_day_again_changes_nothing(whole: CompiledWarehouse) -> None:
 def test_days_build_in_any_order(
     models: list[dict[str, str]], tables: dict[str, pl.DataFrame], whole: CompiledWarehouse
 ) -> None:
-    """A backfill of old days after new ones gives the same features, once their raw days are there."""
+    """Old days after new ones give the same features, once the marts hold all days."""
     shuffled = CompiledWarehouse(models, tables)
     shuffled.build(MIDDLE, END)
     shuffled.build(FIRST_DAY, MIDDLE)
@@ -65,7 +65,7 @@ def test_days_build_in_any_order(
 def test_a_thousand_late_corrections_change_no_row_that_was_there_before(
     models: list[dict[str, str]], tables: dict[str, pl.DataFrame]
 ) -> None:
-    """Corrections, labels and record changes that arrive from `MIDDLE` on leave every earlier row as it was."""
+    """What arrives from `MIDDLE` on leaves every earlier row as it was."""
     warehouse = CompiledWarehouse(models, tables)
     warehouse.build(FIRST_DAY, END)
     known_before = {table: warehouse.rows(table, f"arrived_at <= '{MIDDLE}'") for table in TABLES}
@@ -81,7 +81,7 @@ def test_a_thousand_late_corrections_change_no_row_that_was_there_before(
 def late_corrections(
     tables: dict[str, pl.DataFrame], count: int
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Payment versions, fraud labels and customer records that arrive after `MIDDLE` about all that came before."""
+    """Versions, labels and records that arrive after `MIDDLE` about what came before."""
     random = np.random.default_rng(5)
     midnight = datetime(
         MIDDLE.year, MIDDLE.month, MIDDLE.day, tzinfo=tables["payments"]["event_at"][0].tzinfo
@@ -99,8 +99,8 @@ def late_corrections(
         for number, row in enumerate(chosen.iter_rows(named=True))
     ])  # fmt: skip
     yield "chargebacks", raw("chargebacks", [
-        {"chargeback_id": f"late{number}", "payment_id": row["payment_id"], "reason": "fraud", "amount": 1.0,
-         "event_at": row["event_at"], **late(number)}
+        {"chargeback_id": f"late{number}", "payment_id": row["payment_id"],
+         "reason": "fraud", "amount": 1.0, "event_at": row["event_at"], **late(number)}
         for number, row in enumerate(chosen.head(200).iter_rows(named=True))
     ])  # fmt: skip
     for entity in ("customer", "merchant", "device"):
