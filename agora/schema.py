@@ -84,6 +84,19 @@ class Table:
 
 EVENT_AT = Column("event_at", "timestamp", "When it happened, UTC.")
 ARRIVED_AT = Column("arrived_at", "timestamp", "When the platform could know it, UTC.")
+
+
+def timestamp_of(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column of a file as UTC timestamps; null where it cannot be read as one."""
+    column = Column(name, "timestamp", "A time.")
+    cleaned = frame.select(_clean(column, frame.schema[name]))
+    if not _convertible("timestamp", cleaned.schema[name]):
+        return pl.Series(name, [None] * frame.height, dtype("timestamp"))
+    return cleaned.select(
+        _converted("timestamp", pl.col(name), cleaned.schema[name]).cast(dtype("timestamp"))
+    ).to_series()
+
+
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(days=1)
 SHOWN = 60
@@ -136,7 +149,7 @@ def unexpected_columns(table: Table, names: Iterable[str]) -> tuple[str, ...]:
 def suggestion(wanted: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?` when one of the names resembles the wanted one."""
     folded = {re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_"): name for name in names}
-    close = get_close_matches(wanted, folded, n=1, cutoff=0.6)
+    close = get_close_matches(wanted, folded, n=1, cutoff=0.7)
     return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 

@@ -71,11 +71,13 @@ class DayOfRows:
 
     def _file(self, file: LandedFile, rejects: Rejects) -> Iterator[pl.DataFrame]:
         expected: list[str] = []
+        inspected = False
         with self.landing.open(file) as source:
             for part in read_slices(source, file.path):
-                if not expected:
+                # A slice of broken lines alone says nothing about the file's columns.
+                if not inspected and (part.rows.height or not part.broken.height):
                     self._inspect(file, part)
-                    expected = part.rows.columns
+                    inspected, expected = True, part.rows.columns
                 rows = self._slice(file, part, expected, rejects)
                 if not rows.is_empty():
                     self.taken += rows.height
@@ -101,10 +103,8 @@ class DayOfRows:
         absent = [name for name in expected if name not in part.rows.columns]
         rows = part.rows.with_columns(pl.lit(None).alias(name) for name in absent)
         self.read += rows.height + part.broken.height
-        broken = part.broken["reasons"].explode().value_counts() if part.broken.height else None
-        if broken is not None:
-            self._reject(rejects, file, part.broken, {"line: is not a row": part.broken.height})
-            self.rejected += part.broken.height
+        self.rejected += part.broken.height
+        self._reject(rejects, file, part.broken, {"line: is not a row": part.broken.height})
         verdict = validate(rows, self.table, self.day)
         self.rejected += verdict.rejected.height
         self._reject(rejects, file, verdict.rejected, verdict.reasons)

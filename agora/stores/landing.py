@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pyarrow import fs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import polars as pl
 
 DAY = re.compile(r"^dt=(\d{4}-\d\d-\d\d)$")
 
@@ -90,6 +93,32 @@ class Landing:
                 fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
             )
         )
+
+
+def drop(landing: Path, table: str, day: date, name: str, rows: pl.DataFrame | str) -> bool:
+    """Land one file; a file of that name that is there already stays as it is.
+
+    Args:
+        landing: Root of the landing folders.
+        table: Name of the contract.
+        day: Arrival day.
+        name: File name; to be made from the content, so that equal content lands once.
+        rows: The rows, landed as Parquet, or a text, landed as it is.
+
+    Returns:
+        Whether the file is new.
+    """
+    target = landing / table / f"dt={day}" / name
+    if target.exists():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{name}.{os.getpid()}.tmp")
+    if isinstance(rows, str):
+        unfinished.write_text(rows, encoding="utf-8")
+    else:
+        rows.write_parquet(unfinished)
+    unfinished.replace(target)
+    return True
 
 
 def landing_signatures(landing: str) -> dict[str, dict[str, str]]:
