@@ -1,0 +1,27 @@
+"""The code location: every asset, job, sensor and schedule of this instance."""
+
+import dagster as dg
+
+from agora.settings import settings
+from assets import fraud
+from assets.manifest import Manifest
+from assets.raw import raw_assets
+from assets.warehouse import warehouse_assets
+from resources import resources_for
+from resources.compute import executor_for
+from sensors.landing import landing_sensor
+from sensors.schedules import daily_job, daily_schedule, training_jobs
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Put the parts together; called when Dagster loads the location, not at import."""
+    here = settings()
+    return dg.Definitions(
+        assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *fraud.assets],
+        jobs=[daily_job, *training_jobs()],
+        sensors=[landing_sensor(here)],
+        schedules=[daily_schedule(here)],
+        resources=resources_for(here),
+        executor=executor_for(here),
+    )

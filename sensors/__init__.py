@@ -1,0 +1,1 @@
+"""What starts runs by itself: new landing files and the clock."""

@@ -1,0 +1,73 @@
+"""Jobs and the clock: the day's partition every night, a system's training on demand."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from agora.registry import SYSTEMS
+from agora.settings import Settings
+from agora.tables import TABLES
+from assets.partitions import DAILY, range_tags
+
+DAILY_MART = dg.AssetKey(["marts", "payments"])
+"""Built in every daily run: a day whose raw tables are newer has changed since."""
+
+daily_job = dg.define_asset_job(
+    "daily",
+    selection=(
+        dg.AssetSelection.groups("raw", "quarantine", "staging", "marts", "features")
+        | dg.AssetSelection.assets(
+            *([name, stage] for name in SYSTEMS for stage in ("features", "predictions"))
+        )
+    ),
+    description="A day from landing files to online features and batch predictions.",
+    partitions_def=DAILY,
+)
+
+
+def training_jobs() -> list[Any]:
+    """`<system>_training`: from the training set to the deployed bento."""
+    stages = ("training_set", "model", "evaluation", "bento")
+    return [
+        dg.define_asset_job(
+            f"{name}_training",
+            selection=dg.AssetSelection.assets(*([name, stage] for stage in stages)),
+            description=f"Train, evaluate and, if the gate holds, deploy {name}.",
+        )
+        for name in SYSTEMS
+    ]
+
+
+def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """Runs the job `daily` at 02:00 UTC; stopped at first except in production."""
+    in_production = settings.environment == "production"
+
+    @dg.schedule(
+        name="daily",
+        job=daily_job,
+        cron_schedule="0 2 * * *",
+        execution_timezone="UTC",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if in_production else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Yesterday, and every day since the oldest one that was taken again after it was built.",
+    )
+    def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        now = context.scheduled_execution_time or datetime.now(UTC)
+        yesterday = str(now.date() - timedelta(days=1))
+        first = min([*changed_days(context.instance), yesterday])
+        return dg.RunRequest(run_key=yesterday, tags=range_tags(first, yesterday))
+
+    return daily
+
+
+def changed_days(instance: dg.DagsterInstance) -> list[str]:
+    """Days of which a raw table was taken after the marts were built: repaired files, or a night that was missed."""
+    event = dg.DagsterEventType.ASSET_MATERIALIZATION
+    built = instance.get_latest_storage_id_by_partition(DAILY_MART, event)
+    changed: set[str] = set()
+    for table in TABLES:
+        took = instance.get_latest_storage_id_by_partition(dg.AssetKey(["raw", table]), event)
+        changed |= {day for day, storage_id in took.items() if storage_id > built.get(day, -1)}
+    return sorted(changed)
