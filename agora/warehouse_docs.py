@@ -60,12 +60,12 @@ def _source(tables: list[Table]) -> dict[str, Any]:
 
 
 def _staging_model(table: Table) -> dict[str, Any]:
-    key = [*table.key, "arrived_at"]
+    key, name = [*table.key, "arrived_at"], f"stg_marketplace__{table.name}"
     return {
-        "name": f"stg_marketplace__{table.name}",
+        "name": name,
         "description": f"{table.grain} As it landed, all versions.",
         "config": {"meta": _dagster("staging", table.owner)},
-        "data_tests": [_in_window("primary_key", "arrival_date", columns=key)],
+        "data_tests": [_in_window("primary_key", name, "arrival_date", columns=key)],
         "columns": _columns(table),
     }
 
@@ -90,13 +90,14 @@ def _feature_model(feature_set: FeatureSet) -> dict[str, Any]:
         ("feature_date", "date", "The partition: the day whose batch computes the row."),
     ]
     heads += [(feature.name, "double", feature.description) for feature in feature_set.features]
+    name = f"ftr_{feature_set.name}"
     return {
-        "name": f"ftr_{feature_set.name}",
+        "name": name,
         "description": feature_set.description,
         "config": {"meta": _dagster("features", feature_set.owner)},
         "data_tests": [
-            _in_window("primary_key", "feature_date", columns=[key, "arrived_at"]),
-            _in_window("windows_nest", "feature_date", chains=_chains(feature_set.names)),
+            _in_window("primary_key", name, "feature_date", columns=[key, "arrived_at"]),
+            _in_window("windows_nest", name, "feature_date", chains=_chains(feature_set.names)),
         ],
         "columns": [
             {"name": name, "data_type": kind, "description": text} for name, kind, text in heads
@@ -113,8 +114,9 @@ def _chains(names: tuple[str, ...]) -> list[list[str]]:
     ]
 
 
-def _in_window(test: str, day: str, **arguments: Any) -> dict[str, Any]:
-    return {test: {"arguments": arguments, "config": {"where": f"{day} in __window__"}}}
+def _in_window(test: str, model: str, day: str, **arguments: Any) -> dict[str, Any]:
+    where = f"{day} in __window__"
+    return {test: {"name": f"{test}_{model}", "arguments": arguments, "config": {"where": where}}}
 
 
 def _dagster(group: str, owner: str) -> dict[str, Any]:

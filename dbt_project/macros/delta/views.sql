@@ -9,3 +9,13 @@
     {%- endfor %}
   {%- endif -%}
 {% endmacro %}
+
+{# dbt's own would rename a temporary view onto the one that `publish_views` made, which dbt does not know of. #}
+{% materialization view, adapter='duckdb', supported_languages=['sql'] %}
+  {%- set target_relation = this.incorporate(type='view') -%}
+  {% call statement('main') -%}
+    create or replace view {{ target_relation }} as {{ compiled_code }}
+  {%- endcall %}
+  {{ adapter.commit() }}
+  {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
