@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from agora.schema import ARRIVED_AT, CLOCK_SKEW, EVENT_AT
+from agora.schema import ARRIVED_AT, EVENT_AT
 from agora.stores.lake import DUCKDB_TYPES, duckdb_type, literal, quote
+from agora.validation import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from datetime import date

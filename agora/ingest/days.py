@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from agora.schema import column_faults, unexpected_columns, validate
 from agora.stores.landed_rows import UnreadableFileError, broken_lines, read_slices
+from agora.validation import column_faults, unexpected_columns, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Files that fit a contract: how users bring their own data.
 
-`land_files` reads CSV, Parquet or JSON lines, says per column what does not fit, and lands the rows by
+`land_files` reads CSV, Parquet or JSON lines, says per column what does not fit, and lands rows by
 arrival day. Rows that do not fit are landed too: ingestion quarantines them, so nothing is lost.
 """
 
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 import polars as pl
 from pyarrow import fs
 
-from agora.schema import column_faults, suggestion, timestamp_of, unexpected_columns, validate
+from agora.conversion import timestamp_of
 from agora.stores.landed_rows import Slice, UnreadableFileError, read_slices
 from agora.stores.landing import drop
+from agora.validation import column_faults, suggestion, unexpected_columns, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agora.schema import Table, Verdict
+    from agora.schema import Table
+    from agora.validation import Verdict
 
 Arrival = Literal["column", "event_at", "now"]
 EXAMPLES = 3
