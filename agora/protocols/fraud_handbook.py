@@ -118,11 +118,10 @@ def run(path: Path, options: Mapping[str, str]) -> list[Row]:
 
 def prepared(path: Path, home: Path, weeks: Weeks) -> Lake:
     """The lake with the features of every day up to the test week's end; built once."""
-    from agora.ingest import ingest
+    from agora.ingest import ingest, landed_days
     from agora.settings import Settings
     from agora.sources import SOURCES
     from agora.stores.lake import Lake
-    from agora.stores.landing import landed_days
     from agora.tables import TABLES
     from agora.warehouse import build
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -218,10 +219,17 @@ class ModelRegistry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        url = self._settings.tracking
+        url, place = self._settings.tracking, self._settings.artifacts
+        place.mkdir(parents=True, exist_ok=True)
         if url.startswith("sqlite"):
             Path(urlparse(url).path[1:]).parent.mkdir(parents=True, exist_ok=True)
-        return MlflowClient(tracking_uri=url, registry_uri=url)
+        # Two first users would both make MLflow's tables, and one of them would fail half-way.
+        with (place / ".lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            client = MlflowClient(tracking_uri=url, registry_uri=url)
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+        return client
 
     @contextmanager
     def _run(self, client: MlflowClient, name: str) -> Iterator[tuple[str, str]]:

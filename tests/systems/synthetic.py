@@ -39,7 +39,8 @@ def rows(system: System, n: int, seed: int = 0, split: Split | None = None) -> p
     for feature_set in system.feature_sets:
         known = rng.random(n) > UNKNOWN_SHARE
         for column, default in zip(feature_set.columns, feature_set.defaults, strict=True):
-            frame[column] = pl.Series(np.where(known, rng.exponential(20, n), default))
+            values = rng.uniform(-60, 60, n) if "itude" in column else rng.exponential(20, n)
+            frame[column] = pl.Series(np.where(known, values, default))
         behind = rng.integers(1, 2 * DAY_MICROSECONDS, n)
         frame[feature_set.time_column] = (
             pl.Series(at - behind).cast(TIME).set(pl.Series(~known), None)
