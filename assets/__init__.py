@@ -1,1 +1,1 @@
-"""Dagster assets, thin: each calls one function of `agora` and says in its metadata what came of it."""
+"""Dagster assets, thin: each calls `agora` and says in its metadata what came of it."""

@@ -1,4 +1,4 @@
-"""Fraud's assets: the life of its model, from the marketplace's payments and what became known of them."""
+"""Fraud's assets: the life of its model, from payments and what became known of them."""
 
 from agora.systems.fraud import SYSTEM
 from assets.lifecycle import lifecycle

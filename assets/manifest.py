@@ -1,4 +1,7 @@
-"""dbt's manifest as asset specs: each model an asset, each test a check, by rules and never by lists of names."""
+"""dbt's manifest as asset specs: each model an asset, each test a check.
+
+By rules, never by lists of names: what an asset is called and whose it is stands in the project.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Manifest:
 
     @classmethod
     def load(cls, settings: Settings) -> Manifest:
-        """The project as it stands; compiled anew when a file of it has changed since, by one process at a time."""
+        """The project as it stands; compiled when one of its files changed, by one process."""
         folder = PROJECT / "target"
         folder.mkdir(exist_ok=True)
         prepared, stamp = folder / "definitions.json", _fingerprint()
@@ -60,7 +63,7 @@ class Manifest:
 
     @cached_property
     def tests(self) -> dict[str, dict[str, Any]]:
-        """Data tests by unique id, where a model carries them; unit tests are about the SQL and run in the test suite."""
+        """Data tests of models by unique id; unit tests are about the SQL, not about data."""
         return {
             name: node
             for name, node in self.content["nodes"].items()
@@ -149,13 +152,13 @@ def _sql(node: dict[str, Any]) -> dg.MarkdownMetadataValue:
 
 
 KEPT = (
-    "unique_id", "resource_type", "name", "alias", "schema", "config", "depends_on", "description", "columns",
-    "raw_code", "attached_node", "identifier",
+    "unique_id", "resource_type", "name", "alias", "schema", "config", "depends_on", "description",
+    "columns", "raw_code", "attached_node", "identifier",
 )  # fmt: skip
 
 
 def _compiled(settings: Settings) -> dict[str, Any]:
-    """Compile the models and keep what assets need; their lineage is read once here, not in every run."""
+    """Compile the models and keep what assets need; lineage is read here once, not in every run."""
     from assets.lineage import column_lineage
 
     run_dbt(

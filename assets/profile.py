@@ -1,8 +1,8 @@
-"""What the UI shows of a Delta table: size, rows, schema, and per column what is missing and how much it varies."""
+"""What the UI shows of a Delta table: size, rows, schema, what is missing, how much it varies."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -67,8 +67,17 @@ def rows_by_day(lake: Lake, name: str, column: str, start: date, end: date) -> d
     return counts
 
 
+def end_of(lake: Lake, name: str, column: str) -> date:
+    """The day after the newest partition, from the Delta log alone."""
+    if not lake.exists(name):
+        raise dg.Failure(f"{name} has not been built")
+    actions = pa.table(lake.table(name).get_add_actions(flatten=True))
+    days = [str(day) for day in actions[f"partition.{column}"].to_pylist()]
+    return date.fromisoformat(max(days, default="1970-01-01")) + timedelta(days=1)
+
+
 def column_profile(lake: Lake, table: Table, start: date, end: date) -> dict[str, Any]:
-    """Missing values in total and, as a table, missing values and variance of each column in [start, end)."""
+    """Missing values in total, and per column with the variance, of the days [start, end)."""
     parts = ["count(*) as n"]
     for column in table.all_columns:
         name = quote(column.name)

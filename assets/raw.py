@@ -1,6 +1,7 @@
-"""Raw tables: landing files to Delta, one partition per arrival day, checked against their contract.
+"""Raw tables: landing files to Delta, one partition per arrival day, checked by contract.
 
-One definition per contract in `agora.tables`: the table, its blocking check `schema`, and beside it what was refused.
+One definition per contract in `agora.tables`: the table, its blocking check `schema`, and what was
+refused beside it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from assets.profile import column_profile, counts, rows_by_day, schema_of, table
 from resources.compute import INGEST
 
 LANDING = "landing_signature"
-"""Metadata of each day: which files it was made from; the landing sensor compares it with what lies there."""
+"""Metadata of a day: the files it came from; the landing sensor compares it with those that lie."""
 
 
 def raw_assets() -> list[dg.AssetsDefinition]:
@@ -45,7 +46,7 @@ def raw_table(table: Table) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.MaterializeResult]:
         days = days_of(context)
-        # Looked at before the files are read: one that changes meanwhile has another signature and is taken again.
+        # Before the files are read: one that changes meanwhile has another signature by then.
         signatures = landing_signatures(settings.landing).get(table.name, {})
         report = ingest(lake, settings.landing, table, *days, {"dagster_run_id": context.run_id})
         _describe_days(context, lake, table, days, signatures)
@@ -77,7 +78,8 @@ def _quarantine_spec(table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         ["quarantine", table.name],
         description=(
-            f"One row per landed row that the contract of {table.name} refused, with its file and every reason.\n\n"
+            f"One row per landed row that the contract of {table.name} refused, with its reasons."
+            "\n\n"
             "To replay: repair the file where it landed; its day is taken again."
         ),
         group_name="quarantine",
@@ -107,7 +109,7 @@ def _describe_days(
     days: tuple[date, date],
     signatures: dict[str, str],
 ) -> None:
-    """A range is one event with one set of metadata; what differs from day to day is added per partition."""
+    """A range has one set of metadata; what differs from day to day is added per partition."""
     for name in ("raw", "quarantine"):
         rows = rows_by_day(lake, f"{name}/{table.name}", "arrival_date", *days)
         for day in context.partition_keys:
@@ -153,7 +155,7 @@ def _quarantine_result(lake: Lake, table: Table, report: IngestReport) -> dg.Mat
             **table_metadata(lake, f"quarantine/{table.name}"),
             "rows_rejected": report.rows_rejected,
             "files_rejected": report.files_rejected,
-            # Never the rows themselves: they may hold personal data, and the UI is open to more people than the lake.
+            # Never the rows: they may hold personal data, and more people see the UI than the lake.
             "rejected_for": counts("reason", report.reasons),
         },
     )

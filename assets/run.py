@@ -1,7 +1,8 @@
-"""Materialize assets for a range of days in this process: `python -m assets.run --start D --end D [--select S]`.
+"""Materialize assets for a range of days: `python -m assets.run --start D --end D [--select S]`.
 
-One line per step on standard output; what steps print goes to a log file. The run is recorded in the instance, so that
-the UI shows it. The exit code is 1 with the reason when something failed.
+Steps run in this process, a line for each on standard output; what they print goes to a log file.
+The run is recorded in the instance, so that the UI shows it. When something failed, the exit code
+is 1 and the reason is on standard error.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The warehouse: all dbt models in one step, so that one dbt process builds whatever a run selects.
 
-Daily tables and whole tables stand side by side: a run with days builds both, a run without builds whole tables only.
+A run with days builds daily and whole tables, a run without days builds whole tables only.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 

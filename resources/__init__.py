@@ -16,8 +16,8 @@ from resources.dbt import Dbt
 def resources_for(settings: Settings) -> dict[str, Any]:
     """The resources of an instance: local, test and production differ in their settings only.
 
-    Plain objects, not configurable resources: the UI shows the configuration of those, and the lake's options and the
-    stores' addresses hold secrets.
+    Plain objects, not configurable resources: the UI shows the configuration of those, and the
+    lake's options and the stores' addresses hold secrets.
     """
     return {
         "settings": settings,

@@ -34,7 +34,7 @@ def step(cpu: str, memory: str, minutes: int = 60) -> dict[str, Any]:
     }
 
 
-# Sizes by kind of work: a first guess for ten million payments, to be corrected from the jobs' own usage.
+# Sizes by kind of work: a first guess for ten million payments, to be corrected by use.
 LIGHT = step("250m", "1Gi")
 INGEST = step("2", "8Gi")
 WAREHOUSE = step("4", "16Gi", minutes=180)
@@ -43,7 +43,7 @@ SCORING = step("2", "8Gi")
 
 
 def executor_for(settings: Settings) -> dg.ExecutorDefinition:
-    """Steps in one process (a process start costs more than most steps); a job per step in production."""
+    """Steps in the run's process, whose start costs more than most of them; jobs in production."""
     if settings.environment == "production":
         from dagster_k8s import k8s_job_executor
 

@@ -83,7 +83,7 @@ class Dbt:
                     if event["info"]["name"] in RESULTS:
                         yield _result(event)
             finally:
-                # Left early, by an error or an interrupt: dbt must not go on writing behind the run's back.
+                # Left early by an error or an interrupt: dbt must not go on writing unseen.
                 if process.poll() is None:
                     process.terminate()
         if process.returncode:

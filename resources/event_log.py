@@ -1,7 +1,7 @@
 """Dagster's SQLite event log, with batches written in one transaction.
 
-A range of days is one event per asset and day. Dagster hands them over in batches (DAGSTER_EVENT_BATCH_SIZE), but its
-SQLite storage opens, writes and syncs two files for each event.
+A range of days is one event per asset and day. Dagster hands them over in batches
+(DAGSTER_EVENT_BATCH_SIZE), but its SQLite storage opens, writes and syncs two files for each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BatchedEventLogStorage(SqliteEventLogStorage):
-    """`SqliteEventLogStorage` that stores a batch of asset events with two commits instead of thousands."""
+    """Stores a batch of asset events with two commits instead of thousands."""
 
     @classmethod
     def from_config_value(

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from agora.settings import Settings
 
 BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
-"""Environment of whatever writes events: thousands of days are then two commits (`resources.event_log`)."""
+"""Environment of whatever writes events; see `resources.event_log`."""
 
-# One run at a time: steps use all cores of a small machine, and two runs over the same days would repeat each other.
+# One run at a time: steps use all cores of a small machine, and two runs over the same days would
+# repeat each other.
 DAGSTER_YAML = """\
 telemetry:
   enabled: false
@@ -29,7 +30,7 @@ event_log_storage:
 
 
 def instance(settings: Settings) -> DagsterInstance:
-    """Open the instance of this home and make it on first use; a `dagster.yaml` that is there stays as it is."""
+    """Open the instance of this home, made on first use; a `dagster.yaml` that is there stays."""
     os.environ.update(BATCHES)
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     file = settings.dagster_home / "dagster.yaml"

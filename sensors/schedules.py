@@ -51,7 +51,7 @@ def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if in_production else dg.DefaultScheduleStatus.STOPPED
         ),
-        description="Yesterday, and every day since the oldest one that was taken again after it was built.",
+        description="Yesterday, and all days since the oldest that changed after it was built.",
     )
     def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         now = context.scheduled_execution_time or datetime.now(UTC)
@@ -63,7 +63,7 @@ def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
 
 
 def changed_days(instance: dg.DagsterInstance) -> list[str]:
-    """Days of which a raw table was taken after the marts were built: repaired files, or a night that was missed."""
+    """Days with a raw table newer than the marts: a repaired file, or a night that was missed."""
     event = dg.DagsterEventType.ASSET_MATERIALIZATION
     built = instance.get_latest_storage_id_by_partition(DAILY_MART, event)
     changed: set[str] = set()

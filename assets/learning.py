@@ -1,0 +1,152 @@
+"""From feature tables to a model that may serve: training set, model, evaluation and its gate."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, time
+
+import dagster as dg
+
+from agora.dataset import TrainingSet, build_training_set
+from agora.plots import plots
+from agora.settings import Settings
+from agora.stores.lake import Lake
+from agora.stores.models import ModelRegistry
+from agora.system import System
+from assets.profile import counts, end_of, table_metadata
+from assets.stage import asset_of, check_spec, image, keys_of, metrics_of
+from resources.compute import TRAINING
+
+CHALLENGER = "challenger"
+
+
+class TrainingSetConfig(dg.Config):
+    """What a training set may use."""
+
+    as_of: str = ""
+    """Only what arrived before this time (ISO 8601) is used; empty: the end of the last day."""
+
+
+def training_set(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
+    """`<system>/training_set`."""
+    asset = asset_of(system)
+
+    @asset(
+        "training_set",
+        kinds={"deltalake", "polars"},
+        tags=TRAINING,
+        deps=keys_of(tables),
+        description="One row per labelled event with its features as known then, split by time.",
+    )
+    def built(
+        context: dg.AssetExecutionContext,
+        config: TrainingSetConfig,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.MaterializeResult:
+        as_of = datetime.fromisoformat(config.as_of) if config.as_of else known_until(lake, system)
+        made = build_training_set(
+            system, lake, as_of, dbt_manifest=settings.home / "dbt" / "target" / "manifest.json"
+        )
+        made.save(lake, {"dagster_run_id": context.run_id})
+        return dg.MaterializeResult(
+            metadata={
+                **table_metadata(lake, f"{system.name}/training_set"),
+                "rows": counts("span", made.manifest.rows),
+                "positives": counts("span", made.manifest.positives),
+                "manifest": dg.MetadataValue.json(json.loads(made.manifest.to_json())),
+            }
+        )
+
+    return built
+
+
+def model(system: System) -> dg.AssetsDefinition:
+    """`<system>/model`."""
+    asset = asset_of(system)
+
+    @asset(
+        "model",
+        kinds={"mlflow", "python"},
+        tags=TRAINING,
+        deps=[[system.name, "training_set"]],
+        description="One registered model version per run: fitted, evaluated, alias `challenger`.",
+    )
+    def fitted(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        models: dg.ResourceParam[ModelRegistry],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.MaterializeResult:
+        rows = TrainingSet.load(lake, system.name)
+        pipeline = system.build().fit(rows)
+        champion = models.load(system) if models.alias(system) else None
+        report = system.evaluate(pipeline, rows, champion)
+        images, tags = plots(report), {"dagster_run_id": context.run_id}
+        version = models.register(
+            system, pipeline, rows.manifest, report,
+            table_version=rows.version, plots=images, tags=tags,
+        )  # fmt: skip
+        models.promote(system, version, CHALLENGER)
+        card = models.card(system, version)
+        return dg.MaterializeResult(
+            metadata={
+                "version": version,
+                "mlflow": settings.tracking.split("@")[-1],
+                "folder": dg.MetadataValue.path(str(models.folder(system, version))),
+                "parameters": dg.MetadataValue.json(card.training_configuration),
+                "importance": image(images["importance.png"]),
+                **metrics_of(report),
+            }
+        )
+
+    return fitted
+
+
+def evaluation(system: System) -> dg.AssetsDefinition:
+    """`<system>/evaluation` and its blocking check `gate`."""
+    asset = asset_of(system)
+
+    @asset(
+        "evaluation",
+        kinds={"mlflow"},
+        deps=[[system.name, "model"]],
+        check_specs=[
+            check_spec(
+                system,
+                "evaluation",
+                "gate",
+                "The challenger beats baselines and champion.",
+                blocking=True,
+            )
+        ],
+        description="One report per model version, with intervals: baselines, champion, slices.",
+    )
+    def reported(models: dg.ResourceParam[ModelRegistry]) -> dg.MaterializeResult:
+        report = models.report(system, CHALLENGER)
+        verdict = system.gate.check(report)
+        return dg.MaterializeResult(
+            metadata={
+                "version": models.alias(system, CHALLENGER),
+                "report": dg.MetadataValue.md(report.markdown()),
+                **{
+                    name.removesuffix(".png"): image(image) for name, image in plots(report).items()
+                },
+                **metrics_of(report),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="gate",
+                    passed=verdict.passed,
+                    description="; ".join(verdict.reasons or verdict.held),
+                    metadata={"held": list(verdict.held), "not_held": list(verdict.reasons)},
+                )
+            ],
+        )
+
+    return reported
+
+
+def known_until(lake: Lake, system: System) -> datetime:
+    """Midnight after the last day for which every feature set of the system is built."""
+    days = [end_of(lake, feature_set.table, "feature_date") for feature_set in system.feature_sets]
+    return datetime.combine(min(days), time(), UTC)
