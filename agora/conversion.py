@@ -55,9 +55,9 @@ def converted(kind: Kind, value: pl.Expr, source: pl.DataType) -> pl.Expr:
     if kind == "integer":
         whole = value.cast(pl.Float64, strict=False)
         exact = pl.when(whole == whole.floor()).then(whole).cast(pl.Int64, strict=False)
-        return (
-            exact if source.is_float() else pl.coalesce(value.cast(pl.Int64, strict=False), exact)
-        )
+        # A direct cast is exact beyond 2**53, but would cut 1.5 to 1 unless the source is whole.
+        direct = source.is_integer() or source == pl.String
+        return pl.coalesce(value.cast(pl.Int64, strict=False), exact) if direct else exact
     if kind == "boolean":
         text = value.cast(pl.String).str.to_lowercase()
         return (

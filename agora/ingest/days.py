@@ -72,19 +72,18 @@ class DayOfRows:
     def _file(self, file: LandedFile, rejects: Rejects) -> Iterator[pl.DataFrame]:
         expected: list[str] = []
         inspected = False
-        with self.landing.open(file) as source:
-            for part in read_slices(source, file.path):
-                # A slice of broken lines alone says nothing about the file's columns.
-                if not inspected and (part.rows.height or not part.broken.height):
-                    self._inspect(file, part)
-                    inspected, expected = True, part.rows.columns
-                rows = self._slice(file, part, expected, rejects)
-                if not rows.is_empty():
-                    self.taken += rows.height
-                    yield rows.with_columns(
-                        pl.lit(self.day).alias("arrival_date"),
-                        pl.lit(file.path).alias("source_file"),
-                    )
+        for part in read_slices(lambda: self.landing.open(file), file.path):
+            # A slice of broken lines alone says nothing about the file's columns.
+            if not inspected and (part.rows.height or not part.broken.height):
+                self._inspect(file, part)
+                inspected, expected = True, part.rows.columns
+            rows = self._slice(file, part, expected, rejects)
+            if not rows.is_empty():
+                self.taken += rows.height
+                yield rows.with_columns(
+                    pl.lit(self.day).alias("arrival_date"),
+                    pl.lit(file.path).alias("source_file"),
+                )
 
     def _inspect(self, file: LandedFile, part: Slice) -> None:
         """Refuse a file whose columns cannot fit."""

@@ -132,11 +132,10 @@ def _files(path: Path) -> list[Path]:
 
 
 def _slices(file: Path) -> Iterator[Slice]:
-    with fs.LocalFileSystem().open_input_file(str(file)) as source:
-        try:
-            yield from read_slices(source, file.name)
-        except UnreadableFileError as error:
-            raise LandingError(str(error)) from error
+    try:
+        yield from read_slices(lambda: fs.LocalFileSystem().open_input_file(str(file)), file.name)
+    except UnreadableFileError as error:
+        raise LandingError(str(error)) from error
 
 
 def _refuse_misfit_columns(table: Table, files: list[Path]) -> None:

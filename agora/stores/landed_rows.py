@@ -46,8 +46,12 @@ def broken_lines(numbers: Any, reason: str, texts: Any) -> pl.DataFrame:
     )
 
 
-def read_slices(source: Any, name: str) -> Iterator[Slice]:
-    """Rows of an open file, slice by slice; without rows one empty slice that has the columns.
+def read_slices(opened: Callable[[], Any], name: str) -> Iterator[Slice]:
+    """Rows of a file, slice by slice; without rows one empty slice that has the columns.
+
+    Args:
+        opened: Opens the file, for random access; CSV is opened twice, for its header and its rows.
+        name: File name, whose ending says the format.
 
     Raises:
         UnreadableFileError: Not a known format, empty, truncated or damaged.
@@ -61,12 +65,12 @@ def read_slices(source: Any, name: str) -> Iterator[Slice]:
         raise UnreadableFileError(
             f"{name}: unknown ending; deliver {', '.join(READERS)} (or .csv.gz, .jsonl.gz)"
         )
-    if source.size() == 0:
+    if opened().size() == 0:
         raise UnreadableFileError(
             f"{name}: the file is empty (0 bytes); a file without rows still needs its header"
         )
     try:
-        yield from reader(lambda: _opened(source, compression), name)
+        yield from reader(lambda: _decompressed(opened(), compression), name)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = str(error).splitlines()[0].rstrip(".")
         kind = plain.rpartition(".")[2]
@@ -76,8 +80,7 @@ def read_slices(source: Any, name: str) -> Iterator[Slice]:
         ) from error
 
 
-def _opened(source: Any, compression: str) -> Any:
-    source.seek(0)
+def _decompressed(source: Any, compression: str) -> Any:
     return pa.CompressedInputStream(source, compression) if compression else source
 
 
