@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agora.settings import Settings
 
-SYSTEM = "fraud"
+PREDICTIONS, PREDICTION_LOG = 'key:"fraud/predictions"', 'key:"fraud/prediction_log"'
 SCORED_DAYS = 7
 """Days at the end that are scored in batch; the model is evaluated before them."""
 SEED = 7
@@ -105,13 +105,13 @@ def simulate(demo: Demo) -> dict[str, Any]:
 
 def build(demo: Demo) -> dict[str, Any]:
     """Materialize the graph up to the deployed bento."""
-    _materialize(demo, demo.start, f"* - {SYSTEM}/predictions - {SYSTEM}/prediction_log")
+    _materialize(demo, demo.start, f"not ({PREDICTIONS} or {PREDICTION_LOG})")
     return {}
 
 
 def score(demo: Demo) -> dict[str, Any]:
     """Score the last days in batch, through the same path as the endpoint."""
-    _materialize(demo, demo.end - timedelta(days=SCORED_DAYS), f"{SYSTEM}/predictions")
+    _materialize(demo, demo.end - timedelta(days=SCORED_DAYS), PREDICTIONS)
     return {}
 
 
@@ -123,7 +123,7 @@ def call(demo: Demo) -> dict[str, Any]:
         latencies = drive(demo.settings, demo.project, demo.end - timedelta(days=1))
     except TrafficError as error:
         raise DemoError(str(error)) from error
-    _materialize(demo, demo.end - timedelta(days=1), f"{SYSTEM}/prediction_log")
+    _materialize(demo, demo.end - timedelta(days=1), PREDICTION_LOG)
     return latencies
 
 
