@@ -113,7 +113,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         )
 
     def _rows_written(self, table: str, version: int) -> int:
-        (commit,) = self.lake.table(table, version).history(1)
+        # A pinned table still shows what other writers have committed since.
+        commits = self.lake.table(table).history()
+        (commit,) = (commit for commit in commits if commit["version"] == version)
         return int((commit.get("operationMetrics") or {}).get("num_added_rows") or 0)
 
 

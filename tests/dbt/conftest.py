@@ -7,18 +7,35 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agora.settings import Settings
+from agora.stores.lake import Lake
+from agora.warehouse import build
 from tests.dbt.compiled import compile_models
+from tests.dbt.histories import END, FIRST_DAY, random_history
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def settings_in(home: Path) -> Settings:
-    """Settings of an instance below a temporary folder."""
-    return Settings(home=home, environment="test")
+    import polars as pl
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """The compiled models, in dependency order."""
-    return compile_models(settings_in(tmp_path_factory.mktemp("compiled")))
+    return compile_models(Settings(home=tmp_path_factory.mktemp("compiled")))
+
+
+@pytest.fixture(scope="session")
+def history() -> dict[str, pl.DataFrame]:
+    """What landed in the lake that dbt built; some contract tables are not in it."""
+    return random_history(7)
+
+
+@pytest.fixture(scope="session")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, history: dict[str, pl.DataFrame]
+) -> tuple[Settings, Lake]:
+    """An instance whose warehouse dbt built for all days at once."""
+    settings = Settings(home=tmp_path_factory.mktemp("built"))
+    lake = Lake(settings.lake)
+    for name, frame in history.items():
+        lake.write(f"raw/{name}", frame, partition_by="arrival_date")
+    build(settings, FIRST_DAY, END)
+    return settings, lake

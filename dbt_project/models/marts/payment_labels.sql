@@ -34,9 +34,9 @@ events as (
 select
     payment_id,
     source,
-    bool_or(is_fraud) as is_fraud,
-    max(event_at) as event_at,
     arrived_at,
-    arrival_date
+    arrival_date,
+    max(event_at) as event_at,
+    bool_or(is_fraud) as is_fraud
 from events
 group by payment_id, source, arrived_at, arrival_date
