@@ -19,7 +19,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Probability = sigmoid(low * ln p - high * ln(1 - p) + shift), with p the sigmoid of the input.
+    """Probability = sigmoid(low * ln p - high * ln(1 - p) + shift), p the sigmoid of the input.
 
     The default changes nothing.
     """

@@ -215,7 +215,7 @@ def compare(
 
 
 def bootstrap(groups: Array, seed: int = SEED) -> Iterator[Array]:
-    """Weights (draws, n) in chunks that fit into memory; the very first draw takes each row once."""
+    """Weights (draws, n) in chunks that fit into memory; the first draw takes each row once."""
     n = len(groups)
     count = int(groups.max()) + 1 if n else 0
     left = int(np.clip(CELLS // max(n, 1), FEWEST_DRAWS, MOST_DRAWS)) if n else 0

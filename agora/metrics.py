@@ -107,7 +107,7 @@ def card_precision_at_k(
         checked = np.clip(k - (np.cumsum(copies, axis=1) - copies), 0, copies)
         precisions.append((checked * fraud).sum(axis=1) / k)
         found[:, card] |= (checked > 0) & (fraud > 0)
-    return np.mean(precisions, axis=0)
+    return np.asarray(np.mean(precisions, axis=0))
 
 
 def mean(values: Array, weights: Array | None = None) -> Array:
@@ -140,4 +140,5 @@ def _bin_starts(scores: Array, bins: int) -> Array:
 
 def _share(part: Array, whole: Array) -> Array:
     """NaN where there is nothing to share."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    share = np.full(len(whole), np.nan)
+    return np.asarray(np.divide(part, whole, out=share, where=whole > 0))

@@ -1,8 +1,9 @@
-"""The pipeline: one object from request and features to a decision, the same in training, batch and serving.
+"""The pipeline: one object from request to decision, the same in training, batch and serving.
 
-`predict` runs three visible stages: `decode` (columns to a model's input), `infer` (input to scores), `decide` (scores
-to a decision). Columns are numpy arrays of equal length, so one request and a million rows take the same path.
-A pipeline is saved as plain files; `seal` writes the manifest that names them, `verify` refuses a folder that differs.
+`predict` runs three visible stages: `decode` (columns to a model's input), `infer` (input to
+scores), `decide` (scores to a decision). Columns are numpy arrays of equal length, so one request
+and a million rows take the same path. A pipeline is saved as plain files; `seal` writes the
+manifest that names them, `verify` refuses a folder that differs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as library_version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agora.dataset import TrainingSet
 
 Columns: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
-"""Equal-length arrays by column. Strings are objects (None where null), times int64 microseconds since the epoch in
-UTC (`MISSING_TIME` where null), everything else float64 (NaN where null)."""
+"""Equal-length arrays by column. Strings are objects (None where null), times int64 microseconds
+since the epoch in UTC (`MISSING_TIME` where null), everything else float64 (NaN where null)."""
+
+Outputs: TypeAlias = Mapping[str, pl.DataType | type[pl.DataType]]
+"""Output columns and their types."""
 
 MISSING_TIME = -(2**63)
 MANIFEST = "manifest.json"
@@ -41,7 +46,7 @@ class Pipeline(Protocol):
     version: str
     """Model version, known once saved or loaded; empty before."""
 
-    outputs: Mapping[str, pl.DataType | type[pl.DataType]]
+    outputs: Outputs
     """Output columns of `decide`, with their types."""
 
     def fit(self, training_set: TrainingSet) -> Self:
@@ -134,12 +139,12 @@ def seal(
     system: str,
     version: str,
     inputs: tuple[str, ...],
-    outputs: Mapping[str, Any],
+    outputs: Outputs,
     feature_sets: tuple[str, ...],
     params: Mapping[str, Any],
     libraries: tuple[str, ...],
 ) -> Manifest:
-    """Write the manifest over all files of the folder, last and whole, so that a torn save is seen."""
+    """Write the manifest over all files of the folder, last and whole: a torn save is seen."""
     manifest = Manifest(
         system=system,
         version=version,
@@ -162,7 +167,7 @@ def verify(folder: Path, *, system: str, feature_sets: tuple[str, ...]) -> Manif
     """Read the manifest and check every file that it names.
 
     Raises:
-        PipelineError: The folder is torn or changed, or belongs to another system or other features.
+        PipelineError: The folder is torn or changed, or of another system or other features.
     """
     try:
         manifest = _manifest(json.loads((folder / MANIFEST).read_text()))

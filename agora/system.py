@@ -39,12 +39,14 @@ class System:
         entities: Entity to the request column that identifies it.
         feature_sets: What is looked up for these entities.
         label: Column of the label in labelled rows.
-        labelled: Labelled rows as known at a time: request columns, `event_at`, `label`, `label_arrived_at`.
+        labelled: Labelled rows as known at a time: request columns, `event_at`, the label,
+            `label_arrived_at`.
         requests: Rows of one day to be scored in batch: request columns, `event_at`.
         split: Lengths of the training set's spans and the label delay; None for the usual ones.
         build: A new, unfitted pipeline.
         load: Reads a saved pipeline.
-        evaluate: Report of a fitted pipeline on the training set's test span, against baselines and the champion.
+        evaluate: Report of a fitted pipeline on the training set's test span, against baselines
+            and the champion.
         gate: What the report must satisfy.
         budgets: Latency by stage, availability, freshness, cost.
         golden: Requests that a new bento must answer before it takes over.

@@ -158,8 +158,10 @@ def split(lake: Lake, weeks: Weeks) -> tuple[pl.DataFrame, pl.DataFrame]:
     later = _of_days(system.labelled(lake, end), weeks.test, weeks.end)
     train = _of_days(known, weeks.train, weeks.train + timedelta(days=DAYS))
     test = not_known(known, later, weeks)
-    return tuple(
-        point_in_time(lake, part, system.entities, system.feature_sets) for part in (train, test)
+    sets = system.feature_sets
+    return (
+        point_in_time(lake, train, system.entities, sets),
+        point_in_time(lake, test, system.entities, sets),
     )
 
 
@@ -185,7 +187,7 @@ def not_known(known: pl.DataFrame, test: pl.DataFrame, weeks: Weeks) -> pl.DataF
     )
     return (
         test.join(first, on="customer_id", how="left", maintain_order="left")
-        .filter(pl.col("known_from").is_null() | (_DAY < pl.col("known_from")))
+        .filter(pl.col("known_from").is_null() | (pl.col("known_from") > _DAY))
         .drop("known_from")
     )
 

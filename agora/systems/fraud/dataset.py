@@ -1,6 +1,6 @@
 """Rows that fraud learns from and rows that it scores.
 
-A payment's row is its first version: what was known when it was made. Later corrections of it are not.
+A payment's row is its first version, what was known when it was made, not its later corrections.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REQUEST = (
 def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
     """One row per payment known at `as_of`, with the newest label known then.
 
-    `is_fraud` is false where no label has arrived (`label_arrived_at` is null): chargebacks only ever name frauds, so
-    a payment counts as honest once the label delay has passed.
+    `is_fraud` is false where no label has arrived (`label_arrived_at` is null): chargebacks only
+    ever name frauds, so a payment counts as honest once the label delay has passed.
     """
     known = f"arrived_at <= timestamptz '{as_of.isoformat()}'"
     return lake.query(f"""

@@ -1,7 +1,8 @@
 """From columns to the model's input: the same numpy operations for one payment and for a million.
 
-The matrix is built feature by feature (row by row of its transpose), in groups, so that the number of numpy calls does
-not grow with the number of features: one payment takes some tens of microseconds.
+The matrix is built feature by feature (row by row of its transpose), in groups, so that the number
+of numpy calls does not grow with the number of features: one payment takes some tens of
+microseconds.
 """
 
 from __future__ import annotations
@@ -109,7 +110,10 @@ def decode(columns: Columns, codes: dict[str, dict[str, float]]) -> Array:
 
 
 def learn_codes(columns: Columns, rarest: int) -> dict[str, dict[str, float]]:
-    """Number each value of `CODED` by how common it is; values seen fewer than `rarest` times stay unknown."""
+    """Number each value of `CODED` by how common it is.
+
+    Values seen fewer than `rarest` times stay unknown.
+    """
     codes = {}
     for name in CODED:
         values, counts = np.unique([v for v in columns[name] if v is not None], return_counts=True)
@@ -153,7 +157,7 @@ def _locate(rows: Array) -> None:
     cosine = np.cos(ends[0])
     half_chord = chord[0] + cosine[0] * cosine[1] * chord[1]
     np.multiply(2 * EARTH_KM, np.arcsin(np.sqrt(half_chord)), out=rows[_DISTANCE])
-    # A minute at least: two payments in one second are not a journey at a million kilometres an hour.
+    # A minute at least: two payments in one second are not a journey at a million km/h.
     hours = np.maximum(rows[_ROW["customer_seconds_since_last"]], 60.0) / 3_600
     np.divide(rows[_ROW["distance_last"]], hours, out=rows[_ROW["speed"]])
 

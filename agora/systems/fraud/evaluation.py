@@ -1,4 +1,4 @@
-"""Fraud's report: the pipeline against rules, logistic regression and the champion; and the gate."""
+"""Fraud's report: against rules, logistic regression and the champion; and its gate."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def slices(test: pl.DataFrame) -> dict[str, Array]:
 def _baselines(
     pipeline: FraudPipeline, training_set: TrainingSet
 ) -> dict[str, tuple[Array, Array]]:
-    """Scores on the calibration and the test span, from the same decoded rows as the candidate's."""
+    """Scores on the calibration and the test span, from the candidate's own decoded rows."""
     train, calibration, test = (
         pipeline.decode(columns_of(span))
         for span in (training_set.train, training_set.calibration, training_set.test)

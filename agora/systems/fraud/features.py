@@ -1,27 +1,17 @@
-"""Which features fraud uses, and what it derives from them and the payment; the arithmetic is in `decoding`.
+"""Which features fraud uses, and what it derives from them and the payment.
 
-Histories live in dbt. Here is what needs the payment itself: its ratio to the payer's own past, its distance from
-where the payer usually is, its hour.
+Histories live in dbt. Here is what needs the payment itself: its ratio to the payer's own past, its
+distance from where the payer usually is, its hour. The arithmetic is in `decoding`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agora.entities import (
-    CARDS_DAILY,
-    CARDS_RECENT,
-    CUSTOMERS_DAILY,
-    CUSTOMERS_RECENT,
-    DEVICES_DAILY,
-    DEVICES_RECENT,
-    MERCHANTS_DAILY,
-    MERCHANTS_RECENT,
-)
-from agora.entities.cards import CARD
-from agora.entities.customers import CUSTOMER
-from agora.entities.devices import DEVICE
-from agora.entities.merchants import MERCHANT
+from agora.entities.cards import CARD, CARDS_DAILY, CARDS_RECENT
+from agora.entities.customers import CUSTOMER, CUSTOMERS_DAILY, CUSTOMERS_RECENT
+from agora.entities.devices import DEVICE, DEVICES_DAILY, DEVICES_RECENT
+from agora.entities.merchants import MERCHANT, MERCHANTS_DAILY, MERCHANTS_RECENT
 
 ENTITIES = {
     CUSTOMER: "customer_id",
@@ -35,7 +25,7 @@ FEATURE_SETS = (CUSTOMERS_DAILY, CARDS_DAILY, MERCHANTS_DAILY, DEVICES_DAILY, *R
 WINDOW_SECONDS = {"5m": 300.0, "1h": 3_600.0, "24h": 86_400.0}
 CODED = ("channel", "currency", "country")
 
-# Coordinates only serve distances: a tree that splits on a longitude learns a neighbourhood by heart.
+# Coordinates only serve distances: a tree that splits on one learns a neighbourhood by heart.
 POSITIONS = (
     "latitude", "customer_home_latitude", "merchant_latitude", "customer_last_latitude",
     "longitude", "customer_home_longitude", "merchant_longitude", "customer_last_longitude",

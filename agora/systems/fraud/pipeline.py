@@ -11,7 +11,7 @@ import polars as pl
 
 from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
-from agora.pipeline import Columns, columns_of, seal, verify
+from agora.pipeline import Columns, Outputs, columns_of, seal, verify
 from agora.systems.fraud.costs import DECISIONS, Costs, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
 from agora.systems.fraud.features import FEATURE_SETS, INPUTS
@@ -26,6 +26,13 @@ Array = np.ndarray[Any, Any]
 
 LABEL = "is_fraud"
 LEARNED = "learned.json"
+OUTPUTS: Outputs = {
+    "decision": pl.String(),
+    "score": pl.Float64(),
+    "reasons": pl.List(
+        pl.Struct({"code": pl.String(), "text": pl.String(), "contribution": pl.Float64()})
+    ),
+}
 FEATURE_SET_IDS = tuple(feature_set.id for feature_set in FEATURE_SETS)
 
 
@@ -67,13 +74,7 @@ class Params:
 class FraudPipeline:
     """From a payment and its features to approve, review or decline."""
 
-    outputs = {  # noqa: RUF012 - the protocol declares it; nobody mutates it
-        "decision": pl.String(),
-        "score": pl.Float64(),
-        "reasons": pl.List(
-            pl.Struct({"code": pl.String(), "text": pl.String(), "contribution": pl.Float64()})
-        ),
-    }
+    outputs: Outputs = OUTPUTS
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or Params()

@@ -132,9 +132,10 @@ _LOG_HONEST = np.log1p([-rule.weight for rule in RULES])
 def hits(matrix: Array) -> Array:
     """Which rules hold, (n, len(RULES)), for decoded rows."""
     # NaN >= level is false: what is unknown accuses no one.
-    return np.logical_and.reduceat(matrix.T[_INPUT] >= _LEVEL, _STARTS, axis=0).T
+    held = matrix.T[_INPUT] >= _LEVEL
+    return np.asarray(np.logical_and.reduceat(held, _STARTS, axis=0).T)
 
 
 def rule_scores(matrix: Array) -> Array:
-    """Chance of fraud by the rules alone, each an independent witness: 1 - product of (1 - weight)."""
-    return -np.expm1(hits(matrix) @ _LOG_HONEST)
+    """Chance of fraud by the rules alone, as independent witnesses: 1 - product of (1 - weight)."""
+    return np.asarray(-np.expm1(hits(matrix) @ _LOG_HONEST))

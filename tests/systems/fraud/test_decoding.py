@@ -77,7 +77,9 @@ def test_distances_are_great_circles(
         for name, to in places.items():
             here = (before["latitude"], before["longitude"])
             there = (before[f"{to}latitude"], before[f"{to}longitude"])
-            expected = math.nan if None in here or None in there else _kilometres(*here, *there)
+            corners = [math.nan if angle is None else angle for angle in (*here, *there)]
+            unknown = any(map(math.isnan, corners))
+            expected = math.nan if unknown else _kilometres(*corners)
             assert after[name] == pytest.approx(expected, rel=1e-6, nan_ok=True)
 
 

@@ -1,0 +1,1 @@
+"""Published tables: our figures beside those that others reached under the same protocol."""
