@@ -44,6 +44,8 @@ def payments(rows: int, first: int = 0, day: date = DAY) -> pl.DataFrame:
             "arrived_at": times,
         },
         schema_overrides={
+            "payment_id": pl.String,
+            "amount": pl.Float64,
             "event_at": pl.Datetime("us", "UTC"),
             "arrived_at": pl.Datetime("us", "UTC"),
         },
@@ -296,8 +298,8 @@ def test_unfinished_and_hidden_files_are_not_read(place: Place) -> None:
 
 
 def test_a_header_without_rows_is_no_fault(place: Place) -> None:
-    payments(0).write_csv(place.day() / "a.csv")
-    payments(0).write_parquet(place.day() / "b.parquet")
+    payments(1).clear().write_csv(place.day() / "a.csv")
+    payments(1).clear().write_parquet(place.day() / "b.parquet")
     report = place.take()
     assert (report.files, report.files_rejected, report.rows_read) == (2, 0, 0)
 
@@ -404,7 +406,7 @@ def test_every_row_read_is_accepted_rejected_or_a_duplicate(
     root = tmp_path_factory.mktemp("ingest")
     place = Place(root / "landing", Lake(str(root / "lake")))
     for number, (rows, ending) in enumerate(zip(files, formats, strict=False)):
-        frame = pl.concat([payments(0), *(spoilt(key, fault) for key, fault in rows)])
+        frame = pl.concat([payments(1).clear(), *(spoilt(key, fault) for key, fault in rows)])
         getattr(frame, f"write_{ending}")(place.day() / f"{number}.{ENDINGS[ending]}")
     report = place.take()
     good = {key for rows in files for key, fault in rows if fault is None}
