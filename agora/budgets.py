@@ -18,29 +18,14 @@ class Budgets(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    p99_ms: if TYPE_CHECKING:
-    from pathlib import Path
-
-Positive = Field(description="Latency at the 99th percentile, on one core.")
+    p99_ms: Positive = Field(description="Latency at the 99th percentile, on one core.")
     stages_ms: dict[str, Positive] = Field(description="The same by stage; they add up to it.")
-    goal_p99_ms: if TYPE_CHECKING:
-    from pathlib import Path
-
-Positive = Field(description="What we aim at, far below the budget.")
-    cpu_ratio: if TYPE_CHECKING:
-    from pathlib import Path
-
-Positive = Field(description="CPU per request over a bare app that does the same.")
+    goal_p99_ms: Positive = Field(description="What we aim at, far below the budget.")
+    cpu_ratio: Positive = Field(description="CPU per request over a bare app that does the same.")
     availability: float = Field(gt=0, lt=1, description="Share of requests answered, by month.")
     degraded_share: float = Field(ge=0, lt=1, description="Share of answers that may be degraded.")
-    freshness_hours: if TYPE_CHECKING:
-    from pathlib import Path
-
-Positive = Field(description="Age of the newest features at most.")
-    cost_per_prediction_usd: if TYPE_CHECKING:
-    from pathlib import Path
-
-Positive = Field(description="Machine time per answer.")
+    freshness_hours: Positive = Field(description="Age of the newest features at most.")
+    cost_per_prediction_usd: Positive = Field(description="Machine time per answer.")
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:

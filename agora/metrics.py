@@ -55,6 +55,13 @@ def expected_calibration_error(
     return _share(np.abs(gap).sum(axis=1), weights.sum(axis=1))
 
 
+def calibration_bias(labels: Array, scores: Array, weights: Array | None = None) -> Array:
+    """How far the predicted number of positives lies from the observed one, as a share of it."""
+    weights = _drawn(labels, weights)
+    positives = weights @ labels.astype(float)
+    return _share(np.abs(weights @ scores - positives), positives)
+
+
 def reliability(labels: Array, scores: Array, bins: int = 15) -> list[dict[str, float]]:
     """Predicted and observed share, and the number of rows, of bins of equal size."""
     order, starts = np.argsort(scores, kind="stable"), _bin_starts(scores, bins)

@@ -7,6 +7,7 @@ from agora.metrics import (
     auc_roc,
     average_precision,
     brier,
+    calibration_bias,
     card_precision_at_k,
     expected_calibration_error,
     precision_recall,
@@ -69,6 +70,7 @@ def test_probabilities_that_mean_what_they_say_have_no_calibration_error() -> No
     labels = (rng.random(200_000) < scores).astype(float)
     assert expected_calibration_error(labels, scores)[0] < 0.01
     assert expected_calibration_error(labels, scores / 2)[0] == pytest.approx(0.25, abs=0.01)
+    assert calibration_bias(labels, scores / 2)[0] == pytest.approx(0.5, abs=0.01)
     for part in reliability(labels, scores):
         assert part["observed"] == pytest.approx(part["predicted"], abs=0.02)
 

@@ -12,6 +12,7 @@ from agora.metrics import (
     auc_roc,
     average_precision,
     brier,
+    calibration_bias,
     card_precision_at_k,
     expected_calibration_error,
     recall_at_precision,
@@ -38,7 +39,8 @@ GATE = Gate(
     baselines=(RULES, LOGISTIC),
     # About half of the width of the interval on a week of 60,000 payments.
     tolerance=0.02,
-    at_most={"calibration_error": 0.01},
+    # Expected frauds may be off by half: thresholds from costs are then still near the cheapest.
+    at_most={"calibration_error": 0.02, "calibration_bias": 0.5},
 )
 
 
@@ -90,6 +92,7 @@ def metrics(test: pl.DataFrame) -> dict[str, Metric]:
         ),
         "recall_at_precision_50": recall_at_precision,
         "calibration_error": expected_calibration_error,
+        "calibration_bias": calibration_bias,
         "brier": brier,
     }
 
