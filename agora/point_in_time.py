@@ -10,12 +10,14 @@ looking whether the table is in order.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 import duckdb
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 
 from agora.stores.lake import UNREADABLE, file_paths, literal, quote
@@ -62,16 +64,14 @@ def point_in_time(
         LookupError: A feature table has not been built.
     """
     _check(spine, keys, feature_sets, time_column)
+    times = _times(spine, time_column)
+    latest = cast("datetime | None", times.max())
     columns = list(dict.fromkeys(keys[feature_set.entity] for feature_set in feature_sets))
-    rows = spine.select(*columns, _time(spine, time_column).alias("t")).with_row_index("r")
-    latest = cast("datetime | None", rows["t"].max())
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
         lake.attach(connection)
-        batches = rows.to_arrow().to_batches(max_chunksize=CHUNK)
-        connection.register("spine", pa.Table.from_batches(batches, rows.to_arrow().schema))
         for number, column in enumerate(columns):
-            _number_ids(connection, column, number)
+            _number_ids(connection, spine[column], times, number)
         joined = [
             _join(connection, lake, each, columns.index(keys[each.entity]), len(spine), latest)
             for each in feature_sets
@@ -138,24 +138,23 @@ def _check(
         raise ValueError(f"columns of these names would stand twice: {', '.join(twice)}")
 
 
-def _time(spine: pl.DataFrame, time_column: str) -> pl.Expr:
-    time = pl.col(time_column)
+def _times(spine: pl.DataFrame, time_column: str) -> pl.Series:
+    times = spine[time_column]
     if KNOWN_AT in spine.columns:
-        time = pl.coalesce(KNOWN_AT, time_column)
-    return time.dt.convert_time_zone("UTC").cast(TIME)
+        times = spine.select(pl.coalesce(KNOWN_AT, time_column)).to_series()
+    return times.dt.convert_time_zone("UTC").cast(TIME)
 
 
-def _number_ids(connection: duckdb.DuckDBPyConnection, column: str, number: int) -> None:
+def _number_ids(
+    connection: duckdb.DuckDBPyConnection, ids: pl.Series, times: pl.Series, number: int
+) -> None:
     """Give the spine's ids numbers, which sort faster than strings; ids of no interest get none."""
-    key = quote(column)
-    connection.execute(
-        f"create temp table ids_{number} as select id, row_number() over () as code "
-        f"from (select distinct {key} as id from spine where {key} is not null)"
-    )
-    connection.execute(
-        f"create temp table spine_{number} as select code, t, r "
-        f"from spine join ids_{number} on {key} = id where t is not null"
-    )
+    encoded = ids.to_arrow().cast(pa.large_string()).dictionary_encode()
+    known = pl.DataFrame({"id": pl.Series(encoded.dictionary)}).with_row_index("code")
+    rows = pl.DataFrame({"code": pl.Series(encoded.indices), "t": times}).with_row_index("r")
+    batches = rows.to_arrow().to_batches(max_chunksize=CHUNK)
+    connection.register(f"ids_{number}", known.to_arrow())
+    connection.register(f"spine_{number}", pa.Table.from_batches(batches, rows.to_arrow().schema))
 
 
 def _join(
@@ -167,35 +166,55 @@ def _join(
     latest: datetime | None,
 ) -> pl.DataFrame:
     """The set's columns for each row of the spine, in order."""
-    names = [*feature_set.columns, feature_set.time_column]
-    missing = pl.DataFrame(
-        [[*feature_set.defaults, None]],
-        schema={name: pl.Float64 for name in feature_set.columns} | {names[-1]: TIME},
-        orient="row",
-    )
-    position = np.zeros(rows, dtype=np.int64)
     # A row is filed under the day on which it arrived: later days were not known.
     end = latest.date() + timedelta(days=1) if latest else None
     files = feature_files(lake, feature_set, end=end)
-    if not files or latest is None:
-        return missing[position]
-    _read_keys(connection, files, feature_set, number, latest)
-    if not _in_order(connection):
-        _drop_overtaken(connection)
+    schema = pl.Schema({name: pl.Float64 for name in feature_set.columns})
+    schema[feature_set.time_column] = TIME
+    found = pl.DataFrame(schema={"r": pl.UInt32, **schema})
+    if files and latest is not None:
+        _read_keys(connection, files, feature_set, number, latest)
+        if not _in_order(connection):
+            _drop_overtaken(connection)
+        found = _read_features(connection, files, feature_set, number).cast(schema)
+    return _in_spine_order(feature_set, found, rows)
+
+
+def _read_features(
+    connection: duckdb.DuckDBPyConnection, files: str, feature_set: FeatureSet, number: int
+) -> pl.DataFrame:
+    """The newest row known at each row of the spine that has one; a feature that is null is NaN."""
     connection.execute(
         "create or replace temp table found as select r, place "
         f"from spine_{number} as s asof join history as h on s.code = h.code and s.t > h.known_at"
     )
-    values = ", ".join(f"coalesce({quote(name)}::DOUBLE, 'NaN')" for name in feature_set.names)
-    found = pl.DataFrame(
-        connection.sql(
-            f"select r, {values}, feature_at::TIMESTAMPTZ "
-            f"from (select *, {PLACE} as place from {files}) join found using (place)"
-        ).to_arrow_table()
+    values = ", ".join(
+        f"{quote(name)}::DOUBLE as {quote(column)}"
+        for name, column in zip(feature_set.names, feature_set.columns, strict=True)
     )
-    found.columns = ["r", *names]
-    position[found["r"].to_numpy()] = np.arange(1, len(found) + 1)
-    return pl.concat([missing, found.drop("r").cast({names[-1]: TIME})])[position]
+    found = connection.sql(
+        f"select r, {values}, feature_at::TIMESTAMPTZ as {quote(feature_set.time_column)} "
+        f"from (select *, {PLACE} as place from {files}) join found using (place)"
+    )
+    return pl.DataFrame(found.to_arrow_table()).with_columns(cs.float().fill_null(math.nan))
+
+
+def _in_spine_order(feature_set: FeatureSet, found: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """The rows that were found, each at its place, and the defaults at all others."""
+    names = (*feature_set.columns, feature_set.time_column)
+    defaults = (*feature_set.defaults, None)
+    missing = len(found)
+    position = np.full(rows, missing, dtype=np.uint32)
+    position[found["r"].to_numpy()] = np.arange(missing, dtype=np.uint32)
+    absent = pl.Series(position == missing).arg_true()
+    place = pl.Series(np.minimum(position, max(missing - 1, 0)))
+    if not missing:
+        found = found.clear(1)
+    placed = found.select(pl.col(name).gather(place) for name in names)
+    return pl.DataFrame(
+        column.scatter(absent, default)
+        for column, default in zip(placed.get_columns(), defaults, strict=True)
+    )
 
 
 def _read_keys(
