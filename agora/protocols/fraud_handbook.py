@@ -152,12 +152,10 @@ def split(lake: Lake, weeks: Weeks) -> tuple[pl.DataFrame, pl.DataFrame]:
     from agora.dataset import point_in_time
     from agora.systems.fraud import SYSTEM as system
 
-    learned_at = _midnight(weeks.test)
-    known = _of_days(system.labelled(lake, learned_at), weeks.train, weeks.test)
-    end = _midnight(weeks.end + timedelta(days=weeks.delay + 1))
-    later = _of_days(system.labelled(lake, end), weeks.test, weeks.end)
+    known = system.labelled(lake, _midnight(weeks.test))
     train = _of_days(known, weeks.train, weeks.train + timedelta(days=DAYS))
-    test = not_known(known, later, weeks)
+    truth = system.labelled(lake, _midnight(weeks.end + timedelta(days=weeks.delay + 1)))
+    test = not_known(_of_days(truth, weeks.train, weeks.end), weeks)
     sets = system.feature_sets
     return (
         point_in_time(lake, train, system.entities, sets),
@@ -165,13 +163,17 @@ def split(lake: Lake, weeks: Weeks) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def not_known(known: pl.DataFrame, test: pl.DataFrame, weeks: Weeks) -> pl.DataFrame:
+def not_known(truth: pl.DataFrame, weeks: Weeks) -> pl.DataFrame:
     """Test payments of customers whose fraud was not known when the payment was made.
 
     Known are the customers with a fraud in the training week, and from test day d on those with a
     fraud on the day `delay` + 1 before d.
+
+    Args:
+        truth: Labelled payments from the training week to the test week.
+        weeks: The dates.
     """
-    frauds = pl.concat([known, test]).filter("is_fraud").select("customer_id", day=_DAY)
+    frauds = truth.filter("is_fraud").select("customer_id", day=_DAY)
     in_training = frauds.filter(pl.col("day") < weeks.train + timedelta(days=DAYS)).select(
         "customer_id", known_from=pl.lit(weeks.test)
     )
@@ -186,7 +188,8 @@ def not_known(known: pl.DataFrame, test: pl.DataFrame, weeks: Weeks) -> pl.DataF
         .agg(pl.col("known_from").min())
     )
     return (
-        test.join(first, on="customer_id", how="left", maintain_order="left")
+        _of_days(truth, weeks.test, weeks.end)
+        .join(first, on="customer_id", how="left", maintain_order="left")
         .filter(pl.col("known_from").is_null() | (pl.col("known_from") > _DAY))
         .drop("known_from")
     )
