@@ -83,7 +83,8 @@ def publish(
     )
     rows = (
         f"select {key}, epoch_us(feature_at::TIMESTAMPTZ), epoch_us(arrived_at::TIMESTAMPTZ), "
-        f"{values} from (select *, {PLACE} as place from {files}) semi join ({newest}) using (place)"
+        f"{values} from (select *, {PLACE} as place from {files}) "
+        f"semi join ({newest}) using (place)"
     )
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
