@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from agora.settings import settings
+from agora.settings import Settings, settings
 from assets import fraud
 from assets.manifest import Manifest
 from assets.raw import raw_assets
@@ -13,10 +13,8 @@ from sensors.landing import landing_sensor
 from sensors.schedules import daily_job, daily_schedule, training_jobs
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """Put the parts together; called when Dagster loads the location, not at import."""
-    here = settings()
+def definitions_for(here: Settings) -> dg.Definitions:
+    """The parts, put together for one instance."""
     return dg.Definitions(
         assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *fraud.assets],
         jobs=[daily_job, *training_jobs()],
@@ -25,3 +23,9 @@ def defs() -> dg.Definitions:
         resources=resources_for(here),
         executor=executor_for(here),
     )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Called when Dagster loads the code location, not at import."""
+    return definitions_for(settings())

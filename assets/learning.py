@@ -47,7 +47,7 @@ def training_set(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
         made = build_training_set(
             system, lake, as_of, dbt_manifest=settings.home / "dbt" / "target" / "manifest.json"
         )
-        made.save(lake, {"dagster_run_id": context.run_id})
+        made.save(lake, {"dagster_run_id": context.run.run_id})
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(lake, f"{system.name}/training_set"),
@@ -81,7 +81,7 @@ def model(system: System) -> dg.AssetsDefinition:
         pipeline = system.build().fit(rows)
         champion = models.load(system) if models.alias(system) else None
         report = system.evaluate(pipeline, rows, champion)
-        images, tags = plots(report), {"dagster_run_id": context.run_id}
+        images, tags = plots(report), {"dagster_run_id": context.run.run_id}
         version = models.register(
             system, pipeline, rows.manifest, report,
             table_version=rows.version, plots=images, tags=tags,

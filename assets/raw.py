@@ -48,7 +48,9 @@ def raw_table(table: Table) -> dg.AssetsDefinition:
         days = days_of(context)
         # Before the files are read: one that changes meanwhile has another signature by then.
         signatures = landing_signatures(settings.landing).get(table.name, {})
-        report = ingest(lake, settings.landing, table, *days, {"dagster_run_id": context.run_id})
+        report = ingest(
+            lake, settings.landing, table, *days, {"dagster_run_id": context.run.run_id}
+        )
         _describe_days(context, lake, table, days, signatures)
         yield _raw_result(lake, table, report, check(lake, table, *days))
         yield _quarantine_result(lake, table, report)

@@ -77,6 +77,11 @@ class Progress:
         print(f"    {line}", file=self._out, flush=True)
 
 
+def selected(select: str) -> dg.AssetSelection:
+    """The selection, with what one step makes together: a raw table and its quarantine."""
+    return dg.AssetSelection.from_string(select).required_multi_asset_neighbors()
+
+
 def reason_of(event: dg.DagsterEvent) -> str:
     """The innermost error's message."""
     error: Any = event.step_failure_data.error
@@ -97,13 +102,14 @@ def materialize_range(
         select: Dagster's asset selection, as `key:"raw/payments"+ and not group:fraud`.
         out: Where progress goes.
     """
-    from definitions import defs
+    # Imported here: it imports all assets, and the progress of a run needs none of them.
+    from definitions import definitions_for
 
-    loaded = defs()
+    loaded = definitions_for(here)
     job = loaded.resolve_implicit_global_asset_job_def()
     graph = loaded.get_repository_def().asset_graph
     try:
-        keys = dg.AssetSelection.from_string(select).resolve(graph)
+        keys = selected(select).resolve(graph)
     except dg.DagsterError as error:
         return [f"--select {select!r}: {error}"]
     if not keys:

@@ -85,7 +85,7 @@ def bento(system: System) -> dg.AssetsDefinition:
             # A run of this asset alone does not see the check that blocks it elsewhere.
             raise dg.Failure(f"the gate is closed: {'; '.join(verdict.reasons)}")
         version = str(models.alias(system, CHALLENGER))
-        deployment = deploy(system, version, settings, run_id=context.run_id)
+        deployment = deploy(system, version, settings, run_id=context.run.run_id)
         models.promote(system, version)
         return dg.MaterializeResult(
             metadata={
@@ -123,7 +123,7 @@ def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
         for day in map(date.fromisoformat, context.partition_keys):
             frame = predictor.predict_batch(system.requests(lake, day), day)
             window = Window(PARTITION, day, day + timedelta(days=1))
-            lake.write(table, frame, window=window, metadata={"dagster_run_id": context.run_id})
+            lake.write(table, frame, window=window, metadata={"dagster_run_id": context.run.run_id})
             rows[str(day)] = frame.height
             for decision, count in frame["decision"].value_counts().iter_rows():
                 decisions[str(decision)] = decisions.get(str(decision), 0) + count

@@ -8,7 +8,7 @@ import dagster as dg
 from agora.registry import SYSTEMS
 from agora.settings import Settings
 from agora.tables import TABLES
-from assets.partitions import DAILY, range_tags
+from assets.partitions import range_tags
 
 DAILY_MART = dg.AssetKey(["marts", "payments"])
 """Built in every daily run: a day whose raw tables are newer has changed since."""
@@ -22,7 +22,6 @@ daily_job = dg.define_asset_job(
         )
     ),
     description="A day from landing files to online features and batch predictions.",
-    partitions_def=DAILY,
 )
 
 
