@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BENCHMARK, SYSTEM = "fraud_handbook", "fraud"
 DAYS = 7
 CARDS_CHECKED = 100
+PREPARED = "prepared-until-"
 # The book's counts, for its dates: payments and frauds of the training and of the test week.
 COUNTS = {
     "train_payments": 67_240,
@@ -127,8 +128,10 @@ def prepared(path: Path, home: Path, weeks: Weeks) -> Lake:
 
     settings = Settings(home=home, landing_url="", lake_url="", lake_options={})
     lake = Lake(settings.lake)
-    done = home / f"prepared-until-{weeks.end}"
-    if done.exists():
+    # What was prepared for later weeks holds the earlier ones too.
+    if any(
+        mark.name.removeprefix(PREPARED) >= f"{weeks.end}" for mark in home.glob(f"{PREPARED}*")
+    ):
         return lake
     try:
         SOURCES["fraud-handbook"].land(path, Path(settings.landing))
@@ -143,7 +146,7 @@ def prepared(path: Path, home: Path, weeks: Weeks) -> Lake:
         if landed_days(settings.landing, table):
             ingest(lake, settings.landing, table, days[0], until)
     build(settings, days[0], until)
-    done.touch()
+    (home / f"{PREPARED}{weeks.end}").touch()
     return lake
 
 

@@ -170,9 +170,9 @@ class ModelRegistry:
         return Path(self._fetch(source.rsplit("/", 1)[0]))
 
     def _fetch(self, uri: str) -> str:
+        _no_telemetry()
         from mlflow.artifacts import download_artifacts
 
-        self._client()
         return str(download_artifacts(uri))
 
     def _select(self, query: str, **values: Any) -> list[Any]:
@@ -215,8 +215,7 @@ class ModelRegistry:
         return card
 
     def _client(self) -> MlflowClient:
-        # MLflow reads these when it is imported; 1 is not understood.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        _no_telemetry()
         from mlflow import MlflowClient
 
         url, place = self._settings.tracking, self._settings.artifacts
@@ -264,6 +263,11 @@ class ModelRegistry:
                 raise
         assert experiment is not None
         return str(experiment.experiment_id)
+
+
+def _no_telemetry() -> None:
+    # MLflow reads it when it is imported; 1 is not understood.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def _log(client: MlflowClient, run_id: str, card: ModelCard, report: Report) -> None:
