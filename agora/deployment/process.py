@@ -26,7 +26,7 @@ STOP_SECONDS = 10
 
 
 def serve(system: System, settings: Settings, *, port: int | None = None) -> int:
-    """Serve a system in the foreground until it is stopped; returns the exit code.
+    """Become the system's service: this process is replaced by BentoML's and does not return.
 
     The deployed bento is served, and from then on every version that is deployed. Where nothing is
     deployed, the service of the working tree serves the registry's champion.
@@ -49,12 +49,12 @@ def serve(system: System, settings: Settings, *, port: int | None = None) -> int
         if not (folder / "bentos" / system.name / "service.py").is_file():
             raise DeploymentError(f"{system.name} has no bento; deploy it first")
         target = f"bentos.{system.name}.service"
-    with running(target, folder, settings, port or settings.service_port) as child:
-        while True:
-            try:
-                return child.wait()
-            except KeyboardInterrupt:
-                child.send_signal(signal.SIGTERM)
+    port = port or settings.service_port
+    command = _command(target, settings, port)
+    sys.stdout.flush()
+    os.chdir(folder)
+    # Not a child: signals reach BentoML itself, and no server outlives the command that started it.
+    os.execve(command[0], command, _environment(settings, port))
 
 
 @contextmanager
@@ -70,16 +70,11 @@ def running(
         port: Port that is bound.
         log: File for what it prints; this process's own output when None.
     """
-    home = _own_home(settings, port)
-    command = [
-        sys.executable, "-m", "bentoml", "serve", target,
-        "--host", settings.service_host, "--port", str(port),
-    ]  # fmt: skip
     output = log.open("wb") if log else None
     child = subprocess.Popen(
-        command,
+        _command(target, settings, port),
         cwd=folder,
-        env=child_environment(settings, {"BENTOML_HOME": str(home)}),
+        env=_environment(settings, port),
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
         start_new_session=True,
@@ -90,6 +85,15 @@ def running(
         _stop(child)
         if output:
             output.close()
+
+
+def _command(target: str, settings: Settings, port: int) -> list[str]:
+    address = ["--host", settings.service_host, "--port", str(port)]
+    return [sys.executable, "-m", "bentoml", "serve", target, *address]
+
+
+def _environment(settings: Settings, port: int) -> dict[str, str]:
+    return child_environment(settings, {"BENTOML_HOME": str(_own_home(settings, port))})
 
 
 def _own_home(settings: Settings, port: int) -> Path:

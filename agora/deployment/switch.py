@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +46,8 @@ def deploy(
     Raises:
         DeploymentError: It did not pass; pointer and service are as they were.
     """
-    with _alone(system, settings), tempfile.TemporaryDirectory(prefix="agora-model-") as scratch:
-        source = folder or _registered(system, version, settings, Path(scratch))
+    with _alone(system, settings):
+        source = folder or _registered(system, version, settings)
         try:
             golden = golden_answers(system, system.load(source))
             built = build(system.name, version, source, settings, project)
@@ -99,11 +98,13 @@ def rollback(system: System, settings: Settings) -> Deployment:
         return earlier
 
 
-def _registered(system: System, version: str, settings: Settings, folder: Path) -> Path:
-    from agora.stores.models import ModelRegistry
+def _registered(system: System, version: str, settings: Settings) -> Path:
+    from agora.stores.models import ModelRegistry, UnknownModelError
 
-    ModelRegistry(settings).load(system, version).save(folder)
-    return folder
+    try:
+        return ModelRegistry(settings).folder(system, version)
+    except UnknownModelError as error:
+        raise DeploymentError(str(error)) from error
 
 
 @contextmanager

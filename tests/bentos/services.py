@@ -1,0 +1,107 @@
+"""A small fraud model and the real service around it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agora.deployment.process import running
+from agora.serving.golden import golden_answers
+from agora.stores import deployments
+from agora.stores.deployments import Deployment, Pointer
+from agora.systems.fraud import SYSTEM
+from agora.systems.fraud.pipeline import FraudPipeline, Params
+from tests.systems.synthetic import training_set
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from agora.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+QUICK = Params(most_rounds=30, fewest_rounds=10, usual_rounds=10, seeds=(0,))
+PAYMENT = {
+    "payment_id": "p-1", "customer_id": "c-1", "card_id": "secret-card", "merchant_id": "m-1",
+    "device_id": "d-1", "amount": 24.9, "currency": "EUR", "channel": "web", "country": "FR",
+    "latitude": 48.86, "longitude": 2.35,
+}  # fmt: skip
+
+
+def fit_versions(folder: Path, *versions: str) -> dict[str, Path]:
+    """One small fitted pipeline, saved under several versions."""
+    pipeline = FraudPipeline(QUICK).fit(training_set(SYSTEM, 3_000))
+    folders = {}
+    for version in versions:
+        pipeline.version = version
+        folders[version] = folder / version
+        pipeline.save(folders[version])
+    return folders
+
+
+def point(settings: Settings, folder: Path, **changes: Any) -> Deployment:
+    """Point the service at a saved pipeline, as a finished deployment does."""
+    pipeline = SYSTEM.load(folder)
+    fields = {
+        "system": "fraud", "version": pipeline.version, "bento": "fraud:test",
+        "model": str(folder), "golden": golden_answers(SYSTEM, pipeline),
+        "deployed_at": datetime.now(UTC),
+    }  # fmt: skip
+    deployment = Deployment(**{**fields, **changes})
+    deployments.write(settings.deployments, Pointer(current=deployment))
+    return deployment
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    port: int
+    settings: Settings
+    child: subprocess.Popen[bytes]
+    log: Path
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            text = response.read()
+            is_json = "json" in (response.getheader("content-type") or "")
+            return response.status, json.loads(text) if is_json else text.decode()
+        finally:
+            connection.close()
+
+    def score(self, payment: Any) -> tuple[int, Any]:
+        body = payment if isinstance(payment, bytes) else json.dumps(payment).encode()
+        return self.call("POST", "/score", body, content_type="application/json")
+
+
+@contextmanager
+def serving(settings: Settings, log: Path) -> Iterator[Service]:
+    """The service of the working tree, by BentoML's own command, until the end of the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running("bentos.fraud.service", PROJECT, settings, port, log) as child:
+        service = Service(port, settings, child, log)
+        until = time.monotonic() + 120
+        while True:
+            try:
+                if service.call("GET", "/readyz")[0] == 200:
+                    break
+            except OSError:
+                assert child.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        yield service

@@ -1,0 +1,264 @@
+"""The fraud service, as BentoML runs it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agora.settings import Settings
+from agora.stores.drain import drain
+from agora.stores.lake import Lake
+from agora.stores.valkey import stop_online
+from tests.bentos.services import PAYMENT, PROJECT, Service, fit_versions, point, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("fraud_service")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return fit_versions(tmp_path_factory.mktemp("models"), "1", "2", "3")
+
+
+@pytest.fixture(scope="module")
+def service(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    point(settings, models["1"])
+    with serving(settings, settings.home / "service.log") as running:
+        yield running
+    stop_online(settings)
+
+
+def test_a_payment_is_answered_and_logged(service: Service) -> None:
+    status, answer = service.score(PAYMENT)
+    assert status == 200
+    assert answer["decision"] in {"approve", "review", "decline"}
+    assert 0 <= answer["score"] <= 1
+    assert (answer["model_version"], answer["degraded"]) == ("1", False)
+    lake = Lake(service.settings.lake)
+    drain(service.settings.prediction_log / "fraud", lake)
+    rows = lake.read("predictions/fraud")
+    assert answer["prediction_id"] in rows["prediction_id"]
+
+
+def test_an_unknown_customer_is_answered(service: Service) -> None:
+    minimal = {"payment_id": "p", "customer_id": "?", "card_id": "?", "merchant_id": "?"}
+    status, _ = service.score({**minimal, "amount": 1, "currency": "XXX", "channel": "app"})
+    assert status == 200
+
+
+def test_the_service_says_what_it_serves(service: Service) -> None:
+    status, model = service.call("GET", "/model")
+    assert status == 200
+    assert (model["system"], model["version"], model["alias"]) == ("fraud", "1", "deployed")
+    assert "cards__daily@1" in model["feature_sets"]
+    assert model["online_store"] is True
+    assert model["problem"] is None
+
+
+def test_the_running_service_has_loaded_no_dagster_and_no_other_system(service: Service) -> None:
+    assert service.call("GET", "/model")[1]["strangers"] == []
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+def test_the_service_answers_probes(service: Service, path: str) -> None:
+    assert service.call("GET", path)[0] == 200
+
+
+BAD_FIELDS = {
+    "missing": ({"amount": ...}, "amount"),
+    "null": ({"amount": None}, "amount"),
+    "extra": ({"iban": "secret-iban"}, "iban"),
+    "text for a number": ({"amount": "secret-12"}, "amount"),
+    "number as text": ({"amount": "12.5"}, "amount"),
+    "truth value for a number": ({"amount": True}, "amount"),
+    "number for text": ({"card_id": 4111111111111111}, "card_id"),
+    "list for text": ({"card_id": ["secret"]}, "card_id"),
+    "object for text": ({"card_id": {"secret": 1}}, "card_id"),
+    "negative": ({"amount": -987.65}, "amount"),
+    "huge number": ({"amount": 1e300}, "amount"),
+    "huge text": ({"card_id": "secret" * 1000}, "card_id"),
+    "empty id": ({"card_id": ""}, "card_id"),
+    "null character": ({"card_id": "secret\0"}, "card_id"),
+    "unknown channel": ({"channel": "secret-pigeon"}, "channel"),
+    "bad currency": ({"currency": "secret"}, "currency"),
+    "latitude out of range": ({"latitude": 91.2345}, "latitude"),
+    "not a time": ({"event_at": "secret day"}, "event_at"),
+    "time without zone": ({"event_at": "2026-03-01T12:00:00"}, "event_at"),
+    "time as a number": ({"event_at": 1772366400}, "event_at"),
+}
+
+
+@pytest.mark.parametrize(("change", "field"), BAD_FIELDS.values(), ids=BAD_FIELDS.keys())
+def test_a_bad_field_is_named_with_its_fix_and_not_repeated(
+    service: Service, change: dict[str, Any], field: str
+) -> None:
+    payment = {name: value for name, value in {**PAYMENT, **change}.items() if value is not ...}
+    status, body = service.score(payment)
+    assert status == 422
+    assert body.keys() == {"error"}
+    assert body["error"]["field"] == field
+    assert body["error"]["fix"]
+    value = change[field]
+    if isinstance(value, list | dict | float | int | str) and value not in (True, ""):
+        assert str(value) not in json.dumps(body)
+    assert "Traceback" not in json.dumps(body)
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_number_that_is_not_finite_is_refused(service: Service, value: bytes) -> None:
+    body = json.dumps({**PAYMENT, "amount": "?"}).encode().replace(b'"?"', value)
+    status, answer = service.score(body)
+    assert (status, answer["error"]["field"]) == (422, "amount")
+
+
+BAD_BODIES = {
+    "nothing": (b"", 400),
+    "not json": (b"secret=1", 400),
+    "half an object": (b'{"amount": 12', 400),
+    "not utf-8": (b'{"card_id": "\xff\xfe"}', 400),
+    "null": (b"null", 422),
+    "a list": (b"[]", 422),
+    "a text": (b'"secret"', 422),
+    "deep lists": (b"[" * 30_000, 400),
+    "deep objects": (b'{"amount":' * 6_000, 400),
+    "nested payment": (json.dumps({"payment": PAYMENT}).encode(), 422),
+    "an unprintable key": (json.dumps({**PAYMENT, "4111 1111\n1111": 1}).encode(), 422),
+    "too large": (b" " * 70_000, 413),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_bad_body_gets_a_clear_refusal(service: Service, body: bytes, expected: int) -> None:
+    status, answer = service.score(body)
+    assert status == expected
+    assert answer["error"]["message"]
+    assert answer["error"]["fix"]
+    assert "secret" not in json.dumps(answer)
+    assert "4111" not in json.dumps(answer)
+
+
+def test_a_body_without_a_length_is_limited_too(service: Service) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    chunks = (b" " * 10_000 for _ in range(10))
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/score", chunks, headers, encode_chunked=True)
+    assert connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_another_content_type_is_refused(service: Service, kind: str) -> None:
+    status, body = service.call("POST", "/score", json.dumps(PAYMENT).encode(), content_type=kind)
+    assert status == 415
+    assert "Content-Type: application/json" in body["error"]["fix"]
+
+
+def test_a_declared_charset_is_accepted(service: Service) -> None:
+    body = json.dumps(PAYMENT).encode()
+    status, _ = service.call("POST", "/score", body, content_type="application/json; charset=utf-8")
+    assert status == 200
+
+
+def test_other_pages_and_methods_are_refused_in_json(service: Service) -> None:
+    assert service.call("GET", "/score")[0] == 405
+    status, body = service.call("GET", "/nowhere")
+    assert (status, list(body)) == (404, ["error"])
+
+
+def test_nothing_personal_and_no_traceback_reaches_the_log(service: Service) -> None:
+    service.score({**PAYMENT, "card_id": "secret-card", "amount": "secret"})
+    service.score(PAYMENT)
+    text = service.log.read_text()
+    assert "secret" not in text
+    assert "Traceback" not in text
+
+
+def test_a_new_version_takes_over_under_load_and_a_broken_one_does_not(
+    service: Service, models: dict[str, Path]
+) -> None:
+    """Runs late: it changes what the service serves."""
+    versions: list[str] = []
+    failures: list[int] = []
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            status, answer = service.score(PAYMENT)
+            (versions if status == 200 else failures).append(answer.get("model_version", status))
+
+    clients = [threading.Thread(target=load) for _ in range(3)]
+    for client in clients:
+        client.start()
+    try:
+        point(service.settings, models["2"])
+        _until(lambda: service.call("GET", "/model")[1]["version"] == "2")
+        (models["3"] / "trees_0.txt").write_text("torn")
+        fine = point(service.settings, models["2"])
+        point(service.settings, models["2"], version="3", model=str(models["3"]))
+        _until(lambda: service.call("GET", "/model")[1]["problem"])
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    model = service.call("GET", "/model")[1]
+    assert failures == []
+    assert versions == sorted(versions), "no request goes back to the old version"
+    assert set(versions) == {"1", "2"}
+    assert model["version"] == "2"
+    assert "trees_0.txt differs" in model["problem"]
+    wrong = [{**pair, "answer": {**pair["answer"], "score": 0.123}} for pair in fine.golden]
+    point(service.settings, models["1"], golden=wrong)
+    _until(lambda: "answered differently" in service.call("GET", "/model")[1]["problem"])
+    assert service.call("GET", "/model")[1]["version"] == "2"
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_answer_is_in_the_log_although_the_service_is_killed(service: Service) -> None:
+    """Runs last: the service does not survive it."""
+    log, lake = service.settings.prediction_log / "fraud", Lake(service.settings.lake)
+    drain(log, lake)
+    before = lake.read("predictions/fraud").height
+    answers = [service.score({**PAYMENT, "payment_id": f"p-{n}"})[1] for n in range(20)]
+    os.killpg(service.child.pid, signal.SIGKILL)
+    service.child.wait()
+    drain(log, lake)
+    logged = lake.read("predictions/fraud")["prediction_id"]
+    assert len(logged) == len(set(logged)) == before + 20
+    assert {answer["prediction_id"] for answer in answers} <= set(logged)
+    assert not list(log.glob("*.log")), "what a dead service wrote is drained whole"
+
+
+SYSTEMS = sorted(path.parent.name for path in (PROJECT / "bentos").glob("*/service.py"))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_bento_imports_neither_dagster_nor_another_system(system: str) -> None:
+    script = f"""
+import bentos.{system}.service
+from agora.serving.live import strangers
+heavy = {{"mlflow", "torch", "sklearn", "dbt"}}
+import sys
+print(strangers("{system}"), sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[] []", done.stderr
