@@ -36,7 +36,7 @@ def fail(message: str) -> typer.Exit:
 @app.command()
 def demo(
     fresh: Annotated[bool, typer.Option(help="Repeat steps that are already done.")] = False,
-    days: Annotated[int, typer.Option(min=45, max=365, help="Days to simulate.")] = 75,
+    days: Annotated[int, typer.Option(min=85, max=365, help="Days to simulate.")] = 90,
 ) -> None:
     """Simulate a marketplace and run it from raw payments to a live endpoint."""
     from agora.demo import DemoError, run

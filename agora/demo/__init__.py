@@ -26,6 +26,8 @@ PREDICTIONS, PREDICTION_LOG = 'key:"fraud/predictions"', 'key:"fraud/prediction_
 SCORED_DAYS = 7
 """Days at the end that are scored in batch; the model is evaluated before them."""
 SEED = 7
+FRAUD_SHARE = 0.01
+"""So that two test weeks hold some two hundred frauds: fewer cannot tell two models apart."""
 
 
 class DemoError(Exception):
@@ -91,7 +93,7 @@ def simulate(demo: Demo) -> dict[str, Any]:
     from agora.simulator import Params
     from agora.simulator import simulate as run
 
-    params = Params(seed=SEED, start=demo.start, days=demo.days)
+    params = Params(seed=SEED, start=demo.start, days=demo.days, fraud_share=FRAUD_SHARE)
     with Progress(console=demo.console, transient=True) as progress:
         task = progress.add_task("landing files", total=demo.days)
         run(

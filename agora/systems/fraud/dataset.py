@@ -5,7 +5,10 @@ A payment's row is its first version, what was known when it was made, not its l
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from agora.dataset import Split
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -18,6 +21,9 @@ REQUEST = (
     "payment_id, customer_id, card_id, merchant_id, device_id, amount, currency, channel, country, "
     "latitude, longitude, event_at"
 )
+# Frauds are rare: six weeks hold enough to learn from, two enough to tell models apart. Chargebacks
+# have a median delay of a week.
+SPLIT = Split(train_days=42, calibration_days=7, test_days=14, label_delay=timedelta(days=7))
 
 
 def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
