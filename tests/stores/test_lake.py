@@ -20,6 +20,8 @@ from deltalake.exceptions import DeltaError
 from pyarrow import fs
 
 from agora.stores.lake import Lake, SchemaChangedError, Window
+from agora.stores.landed_rows import read_slices
+from agora.stores.landing import Landing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,6 +200,23 @@ def test_a_lake_on_object_storage_is_no_different(object_storage: dict[str, str]
     assert lake.tables() == [TABLE]
     assert amounts(lake) == [1, 3]
     assert lake.query("select sum(amount) as total from raw.payments").item() == 4
+
+
+@pytest.mark.slow
+def test_landing_files_may_lie_on_object_storage(object_storage: dict[str, str]) -> None:
+    endpoint = object_storage["AWS_ENDPOINT_URL"].removeprefix("http://")
+    query = f"endpoint_override={endpoint}&scheme=http&region=us-east-1"
+    landing = Landing.at(f"s3://test:test@bucket/landing?{query}")
+    folder = f"{landing.root}/payments/dt={FIRST}"
+    for name in ("a.csv", "b.csv.tmp"):
+        with landing.filesystem.open_output_stream(f"{folder}/{name}") as stream:
+            stream.write(b"amount\n1.5\n")
+    assert landing.tables() == ["payments"]
+    assert landing.days("payments") == [FIRST]
+    (file,) = landing.files("payments", FIRST)
+    assert (file.path, file.size) == (f"payments/dt={FIRST}/a.csv", 11)
+    (part,) = read_slices(lambda: landing.open(file), file.path)
+    assert part.rows["amount"].to_list() == ["1.5"]
 
 
 def test_other_object_stores_are_refused_by_name() -> None:
