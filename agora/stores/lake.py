@@ -249,11 +249,9 @@ def scan_sql(table: DeltaTable) -> str:
     return f"{empty} union all by name select * from read_parquet([{listed}], {options})"
 
 
-def file_paths(
-    table: DeltaTable, partitions: list[tuple[str, str, Any]] | None = None
-) -> list[str]:
-    """The table's live files, of some partitions or all, as DuckDB and Arrow open them."""
-    files = table.file_uris(partitions)
+def file_paths(table: DeltaTable) -> list[str]:
+    """The table's live files, as DuckDB and Arrow open them."""
+    files = table.file_uris()
     # Delta shows local paths escaped ("a%20lake"), which nothing else unescapes.
     return [file if is_remote(file) else unquote(file) for file in files]
 
