@@ -129,7 +129,7 @@ def evaluation(system: System) -> dg.AssetsDefinition:
                 "version": models.alias(system, CHALLENGER),
                 "report": dg.MetadataValue.md(report.markdown()),
                 **{
-                    name.removesuffix(".png"): image(image) for name, image in plots(report).items()
+                    name.removesuffix(".png"): image(png) for name, png in plots(report).items()
                 },
                 **metrics_of(report),
             },
