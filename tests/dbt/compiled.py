@@ -14,18 +14,14 @@ import polars as pl
 
 from agora.stores.dbt_plugin import contract_sql
 from agora.tables import TABLES
-from agora.warehouse import run_dbt
+from tests.dbt.histories import END, FIRST_DAY
 
 if TYPE_CHECKING:
     from agora.settings import Settings
 
-# Dates that no history holds: they are replaced in the compiled text.
-START, END = date(1901, 2, 3), date(1904, 5, 6)
 
-
-def compile_models(settings: Settings) -> list[dict[str, str]]:
-    """Name, schema, kind, partition column and SQL of each model, parents first."""
-    run_dbt(settings, ["compile"], START, END)
+def compiled_models(settings: Settings) -> list[dict[str, str]]:
+    """Name, kind, partition column and SQL of each model that dbt has built, parents first."""
     manifest = json.loads((settings.home / "dbt" / "target" / "manifest.json").read_text())
     nodes = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
     order = {"staging": 0, "marts": 1, "features": 2}
@@ -65,10 +61,7 @@ class CompiledWarehouse:
         for model in self.models:
             if only not in model["name"]:
                 continue
-            name, sql = (
-                model["name"],
-                model["sql"].replace(str(START), str(start)).replace(str(END), str(end)),
-            )
+            name, sql = model["name"], with_window(model["sql"], start, end)
             if model["kind"] == "view":
                 self.connection.execute(f"create or replace view {name} as {sql}")
             elif model["partition_by"]:
@@ -95,3 +88,10 @@ class CompiledWarehouse:
                 f"select * from {table} where {where} order by all"
             ).to_arrow_table()
         )
+
+
+def with_window(sql: str, start: date, end: date) -> str:
+    """The SQL for other days than those it was compiled for."""
+    return sql.replace(f"date '{FIRST_DAY}'", f"date '{start}'").replace(
+        f"date '{END}'", f"date '{end}'"
+    )

@@ -9,17 +9,11 @@ import pytest
 from agora.settings import Settings
 from agora.stores.lake import Lake
 from agora.warehouse import build
-from tests.dbt.compiled import compile_models
+from tests.dbt.compiled import compiled_models
 from tests.dbt.histories import END, FIRST_DAY, random_history
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """The compiled models, in dependency order."""
-    return compile_models(Settings(home=tmp_path_factory.mktemp("compiled")))
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +33,9 @@ def built(
         lake.write(f"raw/{name}", frame, partition_by="arrival_date")
     build(settings, FIRST_DAY, END)
     return settings, lake
+
+
+@pytest.fixture(scope="session")
+def models(built: tuple[Settings, Lake]) -> list[dict[str, str]]:
+    """The models as that build compiled them, in dependency order."""
+    return compiled_models(built[0])

@@ -12,11 +12,14 @@ from tests.dbt.compiled import CompiledWarehouse
 from tests.dbt.histories import END, FIRST_DAY, random_history
 from tests.dbt.oracle import Oracle
 
+# One worker, so that dbt builds its lake once.
+pytestmark = pytest.mark.xdist_group("dbt")
+
 SEEDS = range(3)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def history(
+def market(
     request: pytest.FixtureRequest, models: list[dict[str, str]]
 ) -> tuple[CompiledWarehouse, Oracle]:
     tables = random_history(request.param)
@@ -27,9 +30,9 @@ def history(
 
 @pytest.mark.parametrize("name", FEATURE_SETS)
 def test_each_feature_of_each_row_equals_brute_force(
-    history: tuple[CompiledWarehouse, Oracle], name: str
+    market: tuple[CompiledWarehouse, Oracle], name: str
 ) -> None:
-    warehouse, oracle = history
+    warehouse, oracle = market
     feature_set = FEATURE_SETS[name]
     expected = oracle.expected(feature_set, FIRST_DAY, END)
     found = warehouse.rows(f"features.ftr_{name}").to_dicts()

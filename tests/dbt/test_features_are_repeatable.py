@@ -16,6 +16,9 @@ from tests.dbt.histories import END, FIRST_DAY, random_history, raw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# One worker, so that dbt builds its lake once.
+pytestmark = pytest.mark.xdist_group("dbt")
+
 MIDDLE = FIRST_DAY + timedelta(days=45)
 TABLES = [f"features.ftr_{name}" for name in FEATURE_SETS]
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agora.stores.lake import Lake
 
 
+# One worker, so that dbt builds its lake once.
+pytestmark = pytest.mark.xdist_group("dbt")
+
+
 def test_dbt_lands_what_its_sql_says(
     built: tuple[Settings, Lake],
     models: list[dict[str, str]],
@@ -92,6 +96,7 @@ def test_documents_say_what_is_declared() -> None:
     assert stale == [], "run `python -m agora.warehouse_docs`"
 
 
+@pytest.mark.slow
 def test_a_broken_contract_fails_the_build_with_its_name(
     built: tuple[Settings, Lake],
 ) -> None:
