@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from agora.evaluation import CANDIDATE
+from agora.evaluation import CANDIDATE, CHAMPION
 from agora.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def _model(settings: Settings) -> Table:
     from agora.registry import SYSTEMS
     from agora.stores.models import ModelRegistry
 
-    registry = ModelRegistry(settings)
-    report = registry.report("fraud", "champion")
-    result = SYSTEMS["fraud"].gate.check(report)
+    registry, fraud = ModelRegistry(settings), SYSTEMS["fraud"]
+    report = registry.report(fraud, registry.alias(fraud, CHAMPION) or "")
+    result = fraud.gate.check(report)
     table = Table(
         title=f"Fraud, {report.rows:,} payments of the test week, {report.positives} frauds "
         "(95 % intervals)",
@@ -61,7 +61,7 @@ def _model(settings: Settings) -> Table:
     for name in SHOWN:
         table.add_column(name, justify="right")
     for model in report.metrics:
-        label = f"LightGBM, version {registry.alias('fraud', 'champion')}"
+        label = f"LightGBM, version {registry.alias(fraud, CHAMPION)}"
         table.add_row(label if model == CANDIDATE else model, *_cells(report, model))
     return table
 

@@ -1,7 +1,8 @@
-"""The marketplace's entities and their feature sets; each is built by the dbt model of the same name.
+"""The marketplace's entities and their feature sets, each built by the dbt model of its name.
 
-Two themes per entity. `daily`: windows that end at a midnight, one row per entity and day, computed by the day's batch.
-`recent`: windows that end at the entity's latest payment, one row per payment that arrived.
+Two themes per entity. `daily`: windows that end at a midnight, one row per entity and day, computed
+by the day's batch. `recent`: windows that end at the entity's latest payment, one row per payment
+that arrived.
 """
 
 from __future__ import annotations

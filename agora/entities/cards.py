@@ -13,7 +13,7 @@ CARDS_DAILY = FeatureSet(
     name="cards__daily",
     entity=CARD,
     features=(*daily_payments(), *daily_frauds()),
-    description="One row per card and day: spending and known fraud at the midnight that closes it.",
+    description="One row per card and day: spending and known fraud at its closing midnight.",
     freshness=timedelta(hours=26),
     owner="team:payments",
 )

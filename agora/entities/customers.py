@@ -22,7 +22,7 @@ CUSTOMERS_DAILY = FeatureSet(
         Feature("home_longitude", "Degrees east of the customer's home."),
         Feature("age_days", "Days since the customer was first known.", 0.0),
     ),
-    description="One row per customer and day: spending and known fraud at the midnight that closes it.",
+    description="One row per customer and day: spending and known fraud at its closing midnight.",
     freshness=timedelta(hours=26),
     owner="team:accounts",
 )

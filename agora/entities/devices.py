@@ -19,7 +19,7 @@ DEVICES_DAILY = FeatureSet(
         Feature("card_count_30d", "Different cards charged in the last 30 days.", 0.0),
         Feature("age_days", "Days since the device was first known.", 0.0),
     ),
-    description="One row per device and day: use and known fraud at the midnight that closes it.",
+    description="One row per device and day: use and known fraud at its closing midnight.",
     freshness=timedelta(hours=26),
     owner="team:accounts",
 )

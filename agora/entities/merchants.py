@@ -20,7 +20,7 @@ MERCHANTS_DAILY = FeatureSet(
         Feature("longitude", "Degrees east."),
         Feature("age_days", "Days since the merchant was first known.", 0.0),
     ),
-    description="One row per merchant and day: takings and known fraud at the midnight that closes it.",
+    description="One row per merchant and day: takings and known fraud at its closing midnight.",
     freshness=timedelta(hours=26),
     owner="team:sellers",
     personal=False,

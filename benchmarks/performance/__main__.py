@@ -17,9 +17,7 @@ def main(names: list[str]) -> int:
     """Run the named benchmarks, all when none is named."""
     unknown = sorted(set(names) - set(MODULES))
     if unknown:
-        print(
-            f"benchmark {unknown[0]!r}: choose from {', '.join(MODULES)}", file=sys.stderr
-        )
+        print(f"benchmark {unknown[0]!r}: choose from {', '.join(MODULES)}", file=sys.stderr)
         return 2
     rows: list[dict[str, Any]] = []
     for name in names or MODULES:
