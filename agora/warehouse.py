@@ -29,7 +29,7 @@ class WarehouseError(RuntimeError):
 
 def dbt_command() -> list[str]:
     """The command line that starts dbt in this Python, wherever scripts are installed."""
-    return [sys.executable, "-m", "dbt.cli.main"]
+    return [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
 
 
 def dbt_environment(
@@ -54,6 +54,8 @@ def dbt_environment(
             "DBT_TARGET_PATH": str(state / "target"),
             "DBT_LOG_PATH": str(state / "logs"),
             "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
+            # A test that needs a model outside the selection waits for a run that holds both.
+            "DBT_INDIRECT_SELECTION": "buildable",
             "DBT_USE_COLORS": "false",
         },
     )
