@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agora.deployment.build import PACKAGE
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 STORES = ("bentos", "models")
 STOP_SECONDS = 10
+PR_SET_PDEATHSIG = 1
+# Loaded here: between fork and exec a child must not import or open anything.
+LIBC = ctypes.CDLL(None)
 
 
 def serve(system: System, settings: Settings, *, port: int | None = None) -> int:
@@ -78,6 +83,7 @@ def running(
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
         start_new_session=True,
+        preexec_fn=_end_with_parent,
     )
     try:
         yield child
@@ -93,7 +99,21 @@ def _command(target: str, settings: Settings, port: int) -> list[str]:
 
 
 def _environment(settings: Settings, port: int) -> dict[str, str]:
-    return child_environment(settings, {"BENTOML_HOME": str(_own_home(settings, port))})
+    chosen = settings.model_dump(mode="json", exclude_defaults=True)
+    variables = {
+        f"AGORA_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in chosen.items()
+    }
+    return child_environment(
+        settings, {**variables, "BENTOML_HOME": str(_own_home(settings, port))}
+    )
+
+
+def _end_with_parent() -> None:
+    # A deployment that is killed must not leave its trial service behind. Linux only.
+    prctl = getattr(LIBC, "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _own_home(settings: Settings, port: int) -> Path:
@@ -111,11 +131,10 @@ def _own_home(settings: Settings, port: int) -> Path:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        child.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(STOP_SECONDS)
-    # Workers of a supervisor that died on its own would go on holding the port.
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    # BentoML ends its workers; those of a supervisor that had to be killed end on their own.
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -9,6 +9,8 @@ only then is one reference exchanged. A version that fails is not taken: the old
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -141,7 +143,12 @@ class Live:
         return Predictor(self.system, pipeline, self._online, self._log)
 
     def _watch(self) -> None:
+        supervisor = os.getppid()
         while not self._stopped.wait(POLL_SECONDS):
+            if os.getppid() != supervisor:
+                # A worker whose supervisor was killed would hold the port for ever.
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             if (mark := self._mark()) != self._seen:
                 self._seen = mark
                 self.follow()

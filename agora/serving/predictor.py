@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from agora.pipeline import MISSING_TIME
+from agora.serving.lookups import Lookup
 from agora.serving.requests import Requests
-from agora.stores.predictions import FeaturesUsed, Prediction
+from agora.stores.predictions import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from agora.features import FeatureSet
-    from agora.pipeline import Columns, Pipeline
+    from agora.pipeline import Pipeline
+    from agora.serving.lookups import Row
     from agora.stores.lake import Lake
     from agora.stores.online import OnlineStore
     from agora.stores.predictions import PredictionLog
@@ -76,8 +77,11 @@ class Predictor:
         self._log = log
         self._lake = lake
         self._retry_at = 0.0
-        self._sets = tuple((s, system.entities[s.entity]) for s in system.feature_sets)
-        self._absent = [(np.array([s.defaults]), np.array([MISSING_TIME])) for s, _ in self._sets]
+        self._entities = tuple((entity.name, key) for entity, key in system.entities.items())
+        self._sets = tuple(Lookup(s, system.entities[s.entity]) for s in system.feature_sets)
+        self._absent = [
+            (np.array([each.feature_set.defaults]), np.array([MISSING_TIME])) for each in self._sets
+        ]
 
     def predict_one(self, request: Mapping[str, Any] | BaseModel) -> BaseModel:
         """Answer one request; raises RequestError when it is not one."""
@@ -96,9 +100,9 @@ class Predictor:
         now = time.time_ns() // 1000
         columns = self.requests.columns(request, now)
         rows, degraded = self._features(request)
-        for (feature_set, _), (values, feature_at) in zip(self._sets, rows, strict=True):
-            columns.update(zip(feature_set.columns, values.T, strict=True))
-            columns[feature_set.time_column] = feature_at
+        for lookup, (values, feature_at) in zip(self._sets, rows, strict=True):
+            columns.update(zip(lookup.columns, values.T, strict=True))
+            columns[lookup.time_column] = feature_at
         looked_up = time.perf_counter_ns()
         matrix = self.pipeline.decode(columns)
         decoded = time.perf_counter_ns()
@@ -117,16 +121,29 @@ class Predictor:
         body = response.model_dump_json()
         decided = time.perf_counter_ns()
         if self._log is not None:
-            latencies = {
-                "features": looked_up - started,
-                "decode": decoded - looked_up,
-                "infer": inferred - decoded,
-                "decide": decided - inferred,
-            }
-            self._log.append(
-                self._record(prediction_id, request, columns, rows, scores, output, body, latencies,
-                             degraded, now)
-            )  # fmt: skip
+            fields = request.__dict__
+            record = Prediction(
+                prediction_id=prediction_id,
+                system=self.system.name,
+                model_version=self.pipeline.version,
+                request_id=fields[self.requests.id_field],
+                entity_ids={name: fields[column] for name, column in self._entities},
+                request=request.model_dump_json(),
+                features=list(map(Lookup.used, self._sets, rows)),
+                score=float(scores[0]),
+                output=body,
+                decision=output.get("decision"),
+                latencies={
+                    "features": looked_up - started,
+                    "decode": decoded - looked_up,
+                    "infer": inferred - decoded,
+                    "decide": decided - inferred,
+                },
+                degraded=degraded,
+                event_at=int(columns["event_at"][0]),
+                predicted_at=now,
+            )
+            self._log.append(record)
         self.counts["answered"] += 1
         self.counts["degraded"] += degraded
         return response, body
@@ -152,15 +169,15 @@ class Predictor:
 
         return score_batch(self, self._lake, frame, day)
 
-    def _features(
-        self, request: BaseModel
-    ) -> tuple[list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]], bool]:
+    def _features(self, request: BaseModel) -> tuple[list[Row], bool]:
         """Values and times of each feature set, and whether the store did not answer."""
         if self._online is None or time.monotonic() < self._retry_at:
             return self._absent, True
         fields = request.__dict__
         try:
-            rows = self._online.read([(s, (fields[column],)) for s, column in self._sets])
+            rows = self._online.read(
+                [(each.feature_set, (fields[each.id_field],)) for each in self._sets]
+            )
         except Exception as error:
             # Whatever is wrong with the store, a payment still needs an answer.
             self._retry_at = time.monotonic() + STORE_PAUSE
@@ -182,42 +199,6 @@ class Predictor:
                 f"{self.system.response.__name__} in {', '.join(fields)}"
             ) from None
 
-    def _record(
-        self,
-        prediction_id: str,
-        request: BaseModel,
-        columns: Columns,
-        rows: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
-        scores: np.ndarray[Any, Any],
-        output: dict[str, Any],
-        body: str,
-        latencies: dict[str, int],
-        degraded: bool,
-        now: int,
-    ) -> Prediction:
-        fields = request.__dict__
-        return Prediction(
-            prediction_id=prediction_id,
-            system=self.system.name,
-            model_version=self.pipeline.version,
-            request_id=fields[self.requests.id_field],
-            entity_ids={
-                entity.name: fields[column] for entity, column in self.system.entities.items()
-            },
-            request=request.model_dump_json(),
-            features=[
-                _used(feature_set, values, feature_at)
-                for (feature_set, _), (values, feature_at) in zip(self._sets, rows, strict=True)
-            ],
-            score=float(scores[0]),
-            output=body,
-            decision=output.get("decision"),
-            latencies=latencies,
-            degraded=degraded,
-            event_at=int(columns["event_at"][0]),
-            predicted_at=now,
-        )
-
 
 def time_ordered_id(now: int) -> str:
     """A version 7 UUID: sorted by its microsecond, then random."""
@@ -227,10 +208,3 @@ def time_ordered_id(now: int) -> str:
     chance = int.from_bytes(os.urandom(8)) >> 2
     digits = f"{milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _used(
-    feature_set: FeatureSet, values: np.ndarray[Any, Any], feature_at: np.ndarray[Any, Any]
-) -> FeaturesUsed:
-    at = int(feature_at[0])
-    return FeaturesUsed(feature_set.id, None if at == MISSING_TIME else at, values[0].tobytes())

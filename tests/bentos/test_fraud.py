@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from agora.settings import Settings
@@ -237,8 +236,10 @@ def test_an_answer_is_in_the_log_although_the_service_is_killed(service: Service
     drain(log, lake)
     before = lake.read("predictions/fraud").height
     answers = [service.score({**PAYMENT, "payment_id": f"p-{n}"})[1] for n in range(20)]
-    os.killpg(service.child.pid, signal.SIGKILL)
-    service.child.wait()
+    (worker,) = psutil.Process(service.child.pid).children()
+    service.child.kill()
+    worker.kill()
+    worker.wait(10)
     drain(log, lake)
     logged = lake.read("predictions/fraud")["prediction_id"]
     assert len(logged) == len(set(logged)) == before + 20
