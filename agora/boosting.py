@@ -1,7 +1,7 @@
 """Gradient-boosted trees (LightGBM) as plain text files, quick for one row and for a million.
 
-Several seeds are trained on the same rows and their raw scores averaged: on rare positives that is
-worth more than more trees.
+Several seeds may be trained on the same rows and their raw scores averaged, where that is worth its
+time.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Decision: approve, review (an analyst looks at it) or decline, by the expected c
 Label: `is_fraud`; a chargeback names a fraud days to weeks later, an analyst's verdict hours later.
     A chargeback outranks a verdict; without either a payment counts as honest after 7 days.
 Model: LightGBM on the history of customer, card, merchant and device and on the payment itself,
-    three seeds averaged, weighted classes, calibrated on later data; thresholds from costs.
+    weighted classes, calibrated on later data; thresholds from costs.
 Metric: average precision on the two weeks after calibration; the cost per payment beside it.
 Gate: beats rules and logistic regression for certain, the champion within a tolerance, calibrated.
 Data: payments and labels of the marketplace; features of all four entities, daily and recent.

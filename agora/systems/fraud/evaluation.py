@@ -39,8 +39,9 @@ GATE = Gate(
     baselines=(RULES, LOGISTIC),
     # About half of the width of the interval on a week of 60,000 payments.
     tolerance=0.02,
-    # Expected frauds may be off by half: thresholds from costs are then still near the cheapest.
-    at_most={"calibration_error": 0.02, "calibration_bias": 0.5},
+    # Frauds come in bursts: their share of one week was twice that of the next in a stable world.
+    # Three times too many expected is a fault of the model.
+    at_most={"calibration_error": 0.02, "calibration_bias": 2.0},
 )
 
 
