@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 
 from agora.deployment.process import running
+from agora.serving import Predictor
 from agora.serving.golden import golden_answers
 from agora.settings import Settings, child_environment
 from agora.stores import deployments
@@ -43,6 +44,9 @@ CLIENTS = 8
 ROUNDS = 5
 REQUESTS = 2_000
 ENTITIES = 1_000
+PAYMENTS = 500
+# One payment in fifty: four times the usual share of frauds.
+FLAGGED_SHARE = 0.02
 TREES = 200
 TARGET_P99_MS, TARGET_RATIO = 25.0, 2.0
 REFERENCE = "bare Starlette on uvicorn: same lookup, same trees"
@@ -54,7 +58,7 @@ def run() -> list[dict[str, Any]]:
         settings = Settings(home=Path(scratch))
         stack.callback(stop_online, settings)
         model = _prepare(settings)
-        bodies = "\n".join(json.dumps(payment) for payment in _payments())
+        bodies = "\n".join(map(json.dumps, _payments(model, settings)))
         service = stack.enter_context(_service(settings))
         bare = stack.enter_context(_bare(settings, model))
         for measured in (service, bare):
@@ -110,15 +114,35 @@ def _prepare(settings: Settings) -> Path:
     return folder
 
 
-def _payments() -> list[dict[str, Any]]:
+def _payments(model: Path, settings: Settings) -> list[dict[str, Any]]:
+    """Payments with a realistic share of flagged ones: each of those is explained (TreeSHAP)."""
     rng = np.random.default_rng(1)
+    store = open_online(settings)
+    predictor = Predictor(SYSTEM, SYSTEM.load(model), store)
+    flagged, chosen = round(PAYMENTS * FLAGGED_SHARE), []
+    wanted = {True: flagged, False: PAYMENTS - flagged}
+    while any(wanted.values()):
+        payment = _payment(rng, len(chosen))
+        is_flagged = predictor.predict_one(payment).model_dump()["decision"] != "approve"
+        if wanted[is_flagged]:
+            wanted[is_flagged] -= 1
+            chosen.append(payment)
+    store.close()
+    return [chosen[n] for n in rng.permutation(PAYMENTS)]
+
+
+def _payment(rng: np.random.Generator, number: int) -> dict[str, Any]:
     keys = ("customer_id", "card_id", "merchant_id", "device_id")
-    return [
-        {"payment_id": f"p-{n}", **{key: str(rng.integers(ENTITIES)) for key in keys},
-         "amount": round(float(rng.exponential(50)), 2), "currency": "EUR", "channel": "web",
-         "country": "FR", "latitude": 48.86, "longitude": 2.35}
-        for n in range(500)
-    ]  # fmt: skip
+    return {
+        "payment_id": f"p-{number}",
+        **{key: str(rng.integers(ENTITIES)) for key in keys},
+        "amount": round(float(rng.exponential(50)), 2),
+        "currency": "EUR",
+        "channel": "web",
+        "country": "FR",
+        "latitude": 48.86,
+        "longitude": 2.35,
+    }
 
 
 @contextmanager

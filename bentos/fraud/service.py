@@ -7,14 +7,13 @@ from pathlib import Path
 import bentoml  # noqa: TID253 - a bento is a BentoML service
 
 from agora.serving.bento import baked_tag, open_live, options, settle
-from agora.serving.http import ScoreApp
+from agora.serving.http import Scoring, ScoringFirst
 from agora.settings import settings
 from agora.systems.fraud import SYSTEM
 
-app = ScoreApp(SYSTEM)
+scoring = Scoring(SYSTEM)
 
 
-@bentoml.asgi_app(app, path="/", name="score")
 @bentoml.service(name=SYSTEM.name, **options(settings()))
 class Fraud:
     """Answers payments with the deployed version, or the one in the bento, or the champion."""
@@ -22,7 +21,7 @@ class Fraud:
     def __init__(self) -> None:
         tag = baked_tag(Path(__file__))
         baked = Path(bentoml.models.get(tag).path) if tag else None
-        app.live = open_live(SYSTEM, settings(), baked)
+        scoring.live = open_live(SYSTEM, settings(), baked)
 
     @bentoml.on_startup
     def settle(self) -> None:
@@ -32,7 +31,10 @@ class Fraud:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Finish the log."""
-        app.live.close()
+        scoring.live.close()
 
     def __is_ready__(self) -> bool:
-        return hasattr(app, "live")
+        return hasattr(scoring, "live")
+
+
+Fraud.add_asgi_middleware(ScoringFirst, scoring=scoring)

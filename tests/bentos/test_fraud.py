@@ -170,10 +170,17 @@ def test_a_declared_charset_is_accepted(service: Service) -> None:
     assert status == 200
 
 
-def test_other_pages_and_methods_are_refused_in_json(service: Service) -> None:
-    assert service.call("GET", "/score")[0] == 405
-    status, body = service.call("GET", "/nowhere")
-    assert (status, list(body)) == (404, ["error"])
+def test_other_methods_and_pages_are_refused(service: Service) -> None:
+    status, body = service.call("GET", "/score")
+    assert (status, list(body)) == (405, ["error"])
+    assert service.call("GET", "/nowhere")[0] == 404
+
+
+def test_the_service_publishes_its_openapi_document(service: Service) -> None:
+    status, document = service.call("GET", "/openapi.json")
+    assert status == 200
+    assert {"/score", "/model"} <= document["paths"].keys()
+    assert service.call("GET", "/docs.json")[1] == document
 
 
 def test_nothing_personal_and_no_traceback_reaches_the_log(service: Service) -> None:
