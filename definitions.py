@@ -3,7 +3,7 @@
 import dagster as dg
 
 from agora.settings import Settings, settings
-from assets import fraud
+from assets.lifecycle import assets_of_systems
 from assets.manifest import Manifest
 from assets.raw import raw_assets
 from assets.warehouse import warehouse_assets
@@ -16,7 +16,7 @@ from sensors.schedules import daily_job, daily_schedule, training_jobs
 def definitions_for(here: Settings) -> dg.Definitions:
     """The parts, put together for one instance."""
     return dg.Definitions(
-        assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *fraud.assets],
+        assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *assets_of_systems()],
         jobs=[daily_job, *training_jobs()],
         sensors=[landing_sensor(here)],
         schedules=[daily_schedule(here)],

@@ -1,12 +1,19 @@
 """The life of a system's model, the same for every system; what its steps do is in `agora`."""
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import dagster as dg
 
+from agora.registry import SYSTEMS
 from agora.system import System
 from assets.learning import evaluation, model, training_set
 from assets.serving import bento, features, prediction_log, predictions
+
+
+def assets_of_systems() -> list[dg.AssetsDefinition]:
+    """The assets of every system: `assets/<system>.py` for each that the registry finds."""
+    return [made for name in SYSTEMS for made in import_module(f"assets.{name}").assets]
 
 
 def lifecycle(system: System, reads: Sequence[str]) -> list[dg.AssetsDefinition]:

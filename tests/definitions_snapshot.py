@@ -32,6 +32,23 @@ def described(repository: dg.RepositoryDefinition) -> dict[str, Any]:
     }
 
 
+def without(found: dict[str, Any], systems: set[str]) -> dict[str, Any]:
+    """The description less some systems: those that a user has just scaffolded."""
+
+    def kept(key: str) -> bool:
+        return key.split("/")[0] not in systems
+
+    return {
+        **found,
+        "assets": {key: asset for key, asset in found["assets"].items() if kept(key)},
+        "jobs": {
+            name: [key for key in keys if kept(key)]
+            for name, keys in found["jobs"].items()
+            if name.removesuffix("_training") not in systems
+        },
+    }
+
+
 def _asset(graph: Any, key: Any) -> dict[str, Any]:
     node = graph.get(key)
     checks = {check.name: graph.get_check_spec(check).blocking for check in node.check_keys}

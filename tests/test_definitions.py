@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agora.registry import SYSTEMS
 from agora.settings import Settings
-from tests.definitions_snapshot import SNAPSHOT, described
+from tests.definitions_snapshot import SNAPSHOT, described, without
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -42,7 +43,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinit
 
 def test_definitions_are_those_of_the_snapshot(repository: dg.RepositoryDefinition) -> None:
     expected = json.loads(SNAPSHOT.read_text())
-    assert described(repository) == expected, "meant? python -m tests.definitions_snapshot"
+    # A system made with `make new-system` is held to the contract of every system, not to this.
+    new = {name for name in SYSTEMS if f"{name}/model" not in expected["assets"]}
+    found = without(described(repository), new)
+    assert found == expected, "meant? python -m tests.definitions_snapshot"
 
 
 def test_every_asset_says_whose_it_is_and_what_a_row_is(
