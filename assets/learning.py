@@ -128,9 +128,7 @@ def evaluation(system: System) -> dg.AssetsDefinition:
             metadata={
                 "version": models.alias(system, CHALLENGER),
                 "report": dg.MetadataValue.md(report.markdown()),
-                **{
-                    name.removesuffix(".png"): image(png) for name, png in plots(report).items()
-                },
+                **{name.removesuffix(".png"): image(png) for name, png in plots(report).items()},
                 **metrics_of(report),
             },
             check_results=[
@@ -147,6 +145,10 @@ def evaluation(system: System) -> dg.AssetsDefinition:
 
 
 def known_until(lake: Lake, system: System) -> datetime:
-    """Midnight after the last day for which every feature set of the system is built."""
+    """Midnight after the last built day.
+
+    The newest of the sets counts: one step builds all of them, and a set without an event on the last
+    day has no row for it.
+    """
     days = [end_of(lake, feature_set.table, "feature_date") for feature_set in system.feature_sets]
-    return datetime.combine(min(days), time(), UTC)
+    return datetime.combine(max(days), time(), UTC)
