@@ -147,8 +147,8 @@ def evaluation(system: System) -> dg.AssetsDefinition:
 def known_until(lake: Lake, system: System) -> datetime:
     """Midnight after the last built day.
 
-    The newest of the sets counts: one step builds all of them, and a set without an event on the last
-    day has no row for it.
+    The newest of the sets counts: one step builds all of them, and a set without an event on the
+    last day has no row for it.
     """
     days = [end_of(lake, feature_set.table, "feature_date") for feature_set in system.feature_sets]
     return datetime.combine(max(days), time(), UTC)
