@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from agora.settings import settings
+
+if TYPE_CHECKING:
+    from agora.system import System
 
 app = typer.Typer(
     help="The data and machine-learning platform of an online marketplace.",
@@ -151,14 +154,20 @@ def serve(
     """Serve the deployed bento of a system; follows deployments and rollbacks."""
     from agora.deployment import DeploymentError
     from agora.deployment import serve as run
-    from agora.registry import SYSTEMS
 
-    if system not in SYSTEMS:
-        raise fail(f"system: {system!r} is unknown; choose one of {', '.join(SYSTEMS)}")
+    served = _system(system)
     try:
-        raise typer.Exit(run(SYSTEMS[system], settings(), port=port or settings().service_port))
+        raise typer.Exit(run(served, settings(), port=port or settings().service_port))
     except DeploymentError as error:
         raise fail(str(error)) from error
+
+
+def _system(name: str) -> System:
+    from agora.registry import SYSTEMS
+
+    if name not in SYSTEMS:
+        raise fail(f"system: {name!r} is unknown; choose one of {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
 
 
 @app.command()
@@ -166,12 +175,13 @@ def rollback(system: Annotated[str, typer.Argument(help="System to roll back.")]
     """Point a system's service at the bento that it served before."""
     from agora.deployment import DeploymentError
     from agora.deployment import rollback as run
-    from agora.registry import SYSTEMS
 
+    served = _system(system)
     try:
-        console.print(str(run(SYSTEMS[system], settings())))
+        earlier = run(served, settings())
     except DeploymentError as error:
         raise fail(str(error)) from error
+    console.print(f"{system} serves version {earlier.version} again ({earlier.bento})")
 
 
 @app.command()

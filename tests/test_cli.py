@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from agora.cli import app
+from agora.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+CSV = """payment_id,customer_id,card_id,merchant_id,amount,currency,channel,event_at
+p1,c1,k1,m1,10.50,EUR,web,2026-01-01T10:00:00Z
+p2,c2,k2,m1,-3,EUR,web,2026-01-01T11:00:00Z
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("AGORA_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    yield tmp_path / "home"
+    settings.cache_clear()
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(part) for part in arguments])
+
+
+def test_help_names_every_command() -> None:
+    words = call("--help").output
+    for command in (
+        "demo",
+        "simulate",
+        "ingest",
+        "materialize",
+        "ui",
+        "serve",
+        "rollback",
+        "doctor",
+    ):
+        assert command in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ingest", "files", "payment", "x.csv"), "choose one of cards, chargebacks, customers"),
+        (("ingest", "files", "payments", "missing.csv"), "missing.csv"),
+        (("ingest", "fraud-handbook", "missing.parquet"), "missing.parquet"),
+        (("serve", "frauds"), "'frauds' is unknown; choose one of fraud"),
+        (("rollback", "frauds"), "'frauds' is unknown; choose one of fraud"),
+        (("rollback", "fraud"), "no earlier deployment"),
+        (("benchmark", "fraudbook", "x"), "choose one of fraud-handbook"),
+        (("new-system", "Churn-2"), "lower-case letters and digits"),
+        (("simulate", "--fraud-share", "0.5"), "fraud_share: must lie between"),
+        (("simulate", "--drift-at", "tomorrow"), "drift-at"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_the_fix_and_without_a_traceback(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    result = call(*arguments)
+    assert result.exit_code != 0
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_files_land_and_what_does_not_fit_is_said_by_column(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "mine.csv").write_text(CSV)
+    result = call("ingest", "files", "payments", tmp_path / "mine.csv")
+    assert result.exit_code == 0, result.output
+    assert "amount: 1 rows do not fit" in result.output
+    assert len(list((home / "landing" / "payments" / "dt=2026-01-01").iterdir())) == 1
+
+
+def test_a_simulated_marketplace_lands_by_day(home: Path) -> None:
+    arguments = ("--start", "2026-01-05", "--days", "3", "--payments-per-day", "50")
+    result = call("simulate", *arguments)
+    assert result.exit_code == 0, result.output
+    days = sorted(path.name for path in (home / "landing" / "payments").iterdir())
+    assert days == ["dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-07"]

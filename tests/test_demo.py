@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+import agora.demo
+import agora.demo.summary
+from agora.demo import Demo, DemoError, run
+from agora.settings import Settings
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two steps that write down when they run; the second fails while a file is absent."""
+    made: list[str] = []
+
+    def first(demo: Demo) -> dict[str, int]:
+        made.append("first")
+        return {"days": demo.days}
+
+    def second(demo: Demo) -> dict[str, int]:
+        made.append("second")
+        if not (demo.settings.home / "mended").exists():
+            raise DemoError("second failed")
+        return {}
+
+    steps = (("first", "First", first), ("second", "Second", second))
+    monkeypatch.setattr(agora.demo, "STEPS", steps)
+    monkeypatch.setattr(agora.demo.summary, "summary", lambda *_: Text("the table"))
+    return made
+
+
+def go(home: Path, fresh: bool = False, days: int = 90) -> str:
+    console = Console(file=io.StringIO())
+    run(Settings(home=home), console, project=Path(), days=days, fresh=fresh)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_demo_goes_on_where_it_stopped_and_then_keeps_what_is_done(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    with pytest.raises(DemoError, match="second failed"):
+        go(tmp_path)
+    (tmp_path / "mended").touch()
+    assert "the table" in go(tmp_path)
+    assert calls == ["first", "second", "second"]
+    assert "done before, kept" in go(tmp_path)
+    assert calls == ["first", "second", "second"]
+
+
+def test_fresh_or_another_length_repeats_every_step(tmp_path: Path, calls: list[str]) -> None:
+    (tmp_path / "mended").touch()
+    go(tmp_path)
+    go(tmp_path, fresh=True)
+    go(tmp_path, days=100)
+    assert calls == ["first", "second"] * 3
