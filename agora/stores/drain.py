@@ -48,8 +48,8 @@ SCHEMA: dict[str, pl.DataType] = {
     "prediction_date": pl.Date(),
 }
 """Columns of `predictions/<system>`; `prediction_date` is its partition."""
-# Bounds the memory of one commit, about five times this.
-BATCH_BYTES = 64 * 1024 * 1024
+# Bounds the memory of one commit: about 300 MB.
+BATCH_BYTES = 16 * 1024 * 1024
 PARTITION = "prediction_date"
 
 

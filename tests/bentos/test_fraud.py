@@ -191,6 +191,20 @@ def test_nothing_personal_and_no_traceback_reaches_the_log(service: Service) -> 
     assert "Traceback" not in text
 
 
+def test_a_store_that_hangs_degrades_answers_until_it_is_back(service: Service) -> None:
+    store = psutil.Process(int((service.settings.home / "online" / "pid").read_text()))
+    store.suspend()
+    try:
+        _until(lambda: service.score(PAYMENT)[1]["degraded"])
+        started = time.monotonic()
+        status, answer = service.score(PAYMENT)
+        assert (status, answer["degraded"]) == (200, True)
+        assert time.monotonic() - started < 1
+    finally:
+        store.resume()
+    _until(lambda: not service.score(PAYMENT)[1]["degraded"])
+
+
 def test_a_new_version_takes_over_under_load_and_a_broken_one_does_not(
     service: Service, models: dict[str, Path]
 ) -> None:
