@@ -59,7 +59,7 @@ def prediction_ids(system: str, version: str, day: date, requests: pl.Series) ->
     frame = requests.to_frame("request")
     with duckdb.connect(":memory:") as connection:
         connection.register("requests", frame.to_arrow())
-        ids = connection.execute(
+        ids = connection.sql(
             f"""
             with digests as (
                 select sha1('{space}'::blob || encode($prefix || request)) as digest from requests
@@ -70,7 +70,7 @@ def prediction_ids(system: str, version: str, day: date, requests: pl.Series) ->
                 || '-' || digest[21:32] as prediction_id
             from digests
             """,
-            {"prefix": prefix},
+            params={"prefix": prefix},
         ).to_arrow_table()
     return pl.Series(pl.DataFrame(ids)["prediction_id"])
 
