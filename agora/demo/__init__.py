@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agora.settings import Settings
 
 PREDICTIONS, PREDICTION_LOG = 'key:"fraud/predictions"', 'key:"fraud/prediction_log"'
-SCORED_DAYS = 7
+SCORED_DAYS = 3
 """Days at the end that are scored in batch; the model is evaluated before them."""
 SEED = 7
 FRAUD_SHARE = 0.01

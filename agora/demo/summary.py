@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +13,7 @@ from agora.evaluation import CANDIDATE, CHAMPION
 from agora.stores.lake import Lake
 
 if TYPE_CHECKING:
-    from agora.evaluation import Report
+    from agora.evaluation import Estimate, Report
     from agora.settings import Settings
 
 LAYERS = ("raw", "quarantine", "staging", "marts", "features", "fraud", "predictions")
@@ -51,24 +52,33 @@ def _model(settings: Settings) -> Table:
     registry, fraud = ModelRegistry(settings), SYSTEMS["fraud"]
     report = registry.report(fraud, registry.alias(fraud, CHAMPION) or "")
     result = fraud.gate.check(report)
+    start, end = (time[:10] for time in report.spans["test"])
     table = Table(
-        title=f"Fraud, {report.rows:,} payments of the test week, {report.positives} frauds "
+        title=f"Fraud, {report.rows:,} payments from {start} to {end}, {report.positives} frauds "
         "(95 % intervals)",
         title_justify="left",
-        caption=Text(f"gate: {'passed' if result.passed else 'refused'}", justify="left"),
+        caption=f"gate: {'passed' if result.passed else 'refused'}",
+        caption_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for name in SHOWN:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for model in report.metrics:
         label = f"LightGBM, version {registry.alias(fraud, CHAMPION)}"
-        table.add_row(label if model == CANDIDATE else model, *_cells(report, model))
+        name = label if model == CANDIDATE else model.replace("_", " ")
+        table.add_row(name, *_cells(report, model))
     return table
 
 
 def _cells(report: Report, model: str) -> list[str]:
     metrics = report.metrics[model]
-    return [str(metrics[name]) if name in metrics else "" for name in SHOWN]
+    return [_short(metrics[name]) if name in metrics else "" for name in SHOWN]
+
+
+def _short(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def _calls(call: dict[str, Any]) -> Table:
