@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -59,14 +58,14 @@ def _model(settings: Settings) -> Table:
         title_justify="left",
         caption=f"gate: {'passed' if result.passed else 'refused'}",
         caption_justify="left",
-        box=SIMPLE,
-        padding=(0, 1, 0, 0),
+        box=None,
+        padding=(0, 2, 0, 0),
     )
     table.add_column("model", no_wrap=True)
     for name in SHOWN:
         table.add_column(name, justify="right", no_wrap=True)
     for model in report.metrics:
-        label = f"LightGBM, version {registry.alias(fraud, CHAMPION)}"
+        label = f"LightGBM v{registry.alias(fraud, CHAMPION)}"
         name = label if model == CANDIDATE else model.replace("_", " ")
         table.add_row(name, *_cells(report, model))
     return table
@@ -78,7 +77,7 @@ def _cells(report: Report, model: str) -> list[str]:
 
 
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return f"{estimate.value:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 def _calls(call: dict[str, Any]) -> Table:
