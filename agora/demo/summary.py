@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from agora.settings import Settings
 
 LAYERS = ("raw", "quarantine", "staging", "marts", "features", "fraud", "predictions")
-SHOWN = ("average_precision", "auc_roc", "cost_per_payment")
+SHOWN = {
+    "average_precision": "average precision",
+    "auc_roc": "AUC ROC",
+    "cost_per_payment": "cost, EUR",
+}
 
 
 def summary(settings: Settings, done: dict[str, Any], seconds: float) -> Group:
@@ -53,17 +57,16 @@ def _model(settings: Settings) -> Table:
     result = fraud.gate.check(report)
     start, end = (time[:10] for time in report.spans["test"])
     table = Table(
-        title=f"Fraud, {report.rows:,} payments from {start} to {end}, {report.positives} frauds "
-        "(95 % intervals)",
+        title=f"Fraud, {report.rows:,} payments from {start} to {end}, {report.positives} frauds",
         title_justify="left",
         caption=f"gate: {'passed' if result.passed else 'refused'}",
         caption_justify="left",
         box=None,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("model", no_wrap=True)
-    for name in SHOWN:
-        table.add_column(name, justify="right", no_wrap=True)
+    for title in SHOWN.values():
+        table.add_column(title, justify="right", no_wrap=True)
     for model in report.metrics:
         label = f"LightGBM v{registry.alias(fraud, CHAMPION)}"
         name = label if model == CANDIDATE else model.replace("_", " ")
