@@ -1,8 +1,8 @@
 """The marketplace's entities and their feature sets, each built by the dbt model of its name.
 
-Two themes per entity. `daily`: windows that end at a midnight, one row per entity and day, computed
+Themes. `daily`: windows that end at a midnight, one row per entity and day, computed
 by the day's batch. `recent`: windows that end at the entity's latest payment, one row per payment
-that arrived.
+that arrived. `labels`: what became known of its payments, one row per moment at which one resolved.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from agora.entities.cards import CARDS_DAILY, CARDS_RECENT
 from agora.entities.customers import CUSTOMERS_DAILY, CUSTOMERS_RECENT
 from agora.entities.devices import DEVICES_DAILY, DEVICES_RECENT
-from agora.entities.merchants import MERCHANTS_DAILY, MERCHANTS_RECENT
+from agora.entities.merchants import MERCHANTS_DAILY, MERCHANTS_LABELS, MERCHANTS_RECENT
 
 FEATURE_SETS = {
     feature_set.name: feature_set
     for feature_set in (
         CUSTOMERS_DAILY, CUSTOMERS_RECENT, CARDS_DAILY, CARDS_RECENT,
-        MERCHANTS_DAILY, MERCHANTS_RECENT, DEVICES_DAILY, DEVICES_RECENT,
+        MERCHANTS_DAILY, MERCHANTS_RECENT, MERCHANTS_LABELS, DEVICES_DAILY, DEVICES_RECENT,
     )
 }  # fmt: skip

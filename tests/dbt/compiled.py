@@ -24,7 +24,7 @@ def compiled_models(settings: Settings) -> list[dict[str, str]]:
     """Name, kind, partition column and SQL of each model that dbt has built, parents first."""
     manifest = json.loads((settings.home / "dbt" / "target" / "manifest.json").read_text())
     nodes = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
-    order = {"staging": 0, "marts": 1, "features": 2}
+    parents = {node["unique_id"]: node["depends_on"]["nodes"] for node in nodes}
     return [
         {
             "name": f"{node['schema']}.{node['name']}",
@@ -32,8 +32,13 @@ def compiled_models(settings: Settings) -> list[dict[str, str]]:
             "partition_by": node["config"].get("partition_by") or "",
             "sql": node["compiled_code"],
         }
-        for node in sorted(nodes, key=lambda node: order[node["schema"]])
+        for node in sorted(nodes, key=lambda node: depth(node["unique_id"], parents))
     ]
+
+
+def depth(name: str, parents: dict[str, list[str]]) -> int:
+    """How many models lie between a model and the raw tables, at most."""
+    return 1 + max((depth(parent, parents) for parent in parents.get(name, [])), default=0)
 
 
 class CompiledWarehouse:

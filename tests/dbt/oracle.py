@@ -9,6 +9,8 @@ import statistics
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.dbt.labels_oracle import resolved_rows
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -35,6 +37,9 @@ class Oracle:
         entity = feature_set.entity.name
         if feature_set.name.endswith("__recent"):
             rows = self._recent(entity, start, end)
+        elif feature_set.name.endswith("__labels"):
+            payments = self.tables["payments"]
+            rows = resolved_rows(payments, self.labels, self._usual_amount, start, end)
         else:
             rows = self._daily(entity, start, end)
         heads = (f"{entity}_id", "feature_at", "arrived_at", "feature_date")
@@ -94,6 +99,12 @@ class Oracle:
             **{f"home_{name}": value for name, value in place.items()},
             "age_days": age / timedelta(days=1),
         }
+
+    def _usual_amount(self, customer: str, midnight: datetime) -> float | None:
+        known = [row for row in self.tables["payments"] if row["arrived_at"] < midnight]
+        own = [row for row in newest(known, "payment_id") if row["customer_id"] == customer]
+        mean: float | None = spending(own, midnight)["amount_mean_30d"]
+        return mean
 
     def _recent(self, entity: str, start: date, end: date) -> list[Row]:
         key, rows = f"{entity}_id", []

@@ -24,3 +24,8 @@ where arrival_date < {{ window_end() }}
 {% macro days_between(first, last) -%}
     epoch_us({{ last }} - {{ first }}) / 86400000000.0
 {%- endmacro %}
+
+{# A range of so many days up to a row, less the moment that lies exactly that long ago. #}
+{% macro just_under_days(days) -%}
+    interval '{{ days - 1 }} days 23:59:59.999999'
+{%- endmacro %}
