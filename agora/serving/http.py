@@ -1,4 +1,4 @@
-"""HTTP over a `Live` model: POST /score, GET /model, GET /openapi.json.
+"""HTTP over a `Live` model: POST /score, GET /model, GET /openapi.json, and an index at /.
 
 A plain ASGI middleware in front of BentoML's routing: it costs a small part of BentoML's own API
 method, and a refusal is ours to word. The answer is computed on the event loop: it takes less than
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # A request is a few hundred bytes; nothing legitimate comes near.
 BODY_LIMIT = 64 * 1024
-# BentoML's own page at / shows what /docs.json says.
-METHODS = {"/score": "POST", "/model": "GET", "/openapi.json": "GET", "/docs.json": "GET"}
+# The index and /docs.json hide BentoML's own page, which loads a tracker from elsewhere.
+METHODS = {
+    "/score": "POST", "/model": "GET", "/openapi.json": "GET", "/docs.json": "GET", "/": "GET"
+}  # fmt: skip
 JSON_HEADER = (b"content-type", b"application/json")
 
 
@@ -45,6 +47,8 @@ class Scoring:
 
     def __init__(self, system: System) -> None:
         self._document = json.dumps(openapi(system)).encode()
+        pages = {path: METHODS[path] for path in ("/score", "/model", "/openapi.json")}
+        self._index = json.dumps({"system": system.name, "pages": pages}).encode()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request to one of our pages."""
@@ -56,6 +60,8 @@ class Scoring:
             status, body = await self._score(scope, receive)
         elif path == "/model":
             status, body = 200, json.dumps(self.live.describe()).encode()
+        elif path == "/":
+            status, body = 200, self._index
         else:
             status, body = 200, self._document
         headers.append((b"content-length", b"%d" % len(body)))

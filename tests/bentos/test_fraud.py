@@ -183,6 +183,11 @@ def test_the_service_publishes_its_openapi_document(service: Service) -> None:
     assert service.call("GET", "/docs.json")[1] == document
 
 
+def test_the_first_page_is_ours_and_loads_no_tracker(service: Service) -> None:
+    status, page = service.call("GET", "/")
+    assert (status, page["pages"]["/score"]) == (200, "POST")
+
+
 def test_nothing_personal_and_no_traceback_reaches_the_log(service: Service) -> None:
     service.score({**PAYMENT, "card_id": "secret-card", "amount": "secret"})
     service.score(PAYMENT)
