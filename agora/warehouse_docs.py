@@ -109,7 +109,7 @@ def _chains(names: tuple[str, ...]) -> list[list[str]]:
     """Counts and sums by window, the shortest first: what holds between them is arithmetic."""
     return [
         [name for name in names if name.startswith(prefix) and "ratio" not in name]
-        for prefix in ("payment_count_", "amount_sum_", "fraud_count_")
+        for prefix in ("payment_count_", "amount_sum_", "fraud_count_", "resolved_fraud_count_")
         if any(name.startswith(prefix) for name in names)
     ]
 

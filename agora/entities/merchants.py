@@ -46,13 +46,13 @@ MERCHANTS_LABELS = FeatureSet(
             "plain_fraud_streak", "Frauds of the run with amounts usual for their payers.", 0.0
         ),
         Feature("days_since_genuine", "Days since the payment before the run; null: no run."),
-        Feature("fraud_count_7d", "Payments that resolved as fraud in 7 days.", 0.0),
-        Feature("fraud_count_28d", "Payments that resolved as fraud in 28 days.", 0.0),
+        Feature("resolved_fraud_count_7d", "Payments that resolved as fraud in 7 days.", 0.0),
+        Feature("resolved_fraud_count_28d", "Payments that resolved as fraud in 28 days.", 0.0),
         Feature(
             "plain_fraud_count_28d", "Frauds of 28 days with amounts usual for their payers.", 0.0
         ),
         Feature("resolved_count_28d", "Payments that resolved in 28 days.", 0.0),
-        Feature("fraud_share_28d", "Share of frauds in what resolved in 28 days.", 0.0),
+        Feature("resolved_fraud_share_28d", "Share of frauds in what resolved in 28 days.", 0.0),
     ),
     description=(
         "One row per merchant and moment at which one of its payments resolved: a label said "

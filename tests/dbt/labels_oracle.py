@@ -96,11 +96,11 @@ def state(changes: list[Row], moment: datetime) -> Row:
         "plain_fraud_streak": sum(c["is_plain"] for c in run),
         "fraud_streak_days": (moment - began) / timedelta(days=1) if began else None,
         "days_since_genuine": (moment - before) / timedelta(days=1) if run and before else None,
-        "fraud_count_7d": len(frauds[7]),
-        "fraud_count_28d": len(frauds[28]),
+        "resolved_fraud_count_7d": len(frauds[7]),
+        "resolved_fraud_count_28d": len(frauds[28]),
         "plain_fraud_count_28d": sum(c["is_plain"] for c in frauds[28]),
         "resolved_count_28d": len(counted[28]),
-        "fraud_share_28d": len(frauds[28]) / len(counted[28]),
+        "resolved_fraud_share_28d": len(frauds[28]) / len(counted[28]),
     }
 
 

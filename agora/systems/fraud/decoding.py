@@ -14,6 +14,8 @@ import numpy as np
 
 from agora.pipeline import MISSING_TIME
 from agora.systems.fraud.features import (
+    AGED,
+    AGED_SET,
     CLOCK,
     CODED,
     DEVIATIONS,
@@ -45,7 +47,7 @@ NIGHT_ENDS = 6
 
 GATHERED = (*POSITIONS, *WINDOWED, *PLAIN)
 TIMES = tuple(feature_set.time_column for feature_set in RECENT_SETS)
-READ = (*GATHERED, *TIMES, "event_at", *CODED)
+READ = (*GATHERED, *TIMES, AGED_SET.time_column, "event_at", *CODED)
 """Columns that decoding reads."""
 
 _ROW = {name: row for row, name in enumerate((*POSITIONS, *INPUTS))}
@@ -65,6 +67,7 @@ _SINCE, _RATIO, _DEVIATION = (
     _span([r.name for r in RATIOS]),
     _span(tuple(DEVIATIONS)),
 )
+_AGED = _rows(AGED)
 _DISTANCE, _CLOCK = _span(tuple(DISTANCES)), _span(tuple(CLOCK))
 
 _WINDOW_SET = np.array(
@@ -100,6 +103,8 @@ def decode(columns: Columns, codes: dict[str, dict[str, float]]) -> Array:
     np.concatenate([columns[name] for name in GATHERED], out=rows[: len(GATHERED)].reshape(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
         _advance_windows(rows, columns, now)
+        # Without a row the days are NaN and stay so.
+        rows[_AGED] += (now - columns[AGED_SET.time_column]) / DAY
         _compare(rows)
         _locate(rows)
     _tell_time(rows[_CLOCK], now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agora.entities.cards import CARD, CARDS_DAILY, CARDS_RECENT
 from agora.entities.customers import CUSTOMER, CUSTOMERS_DAILY, CUSTOMERS_RECENT
 from agora.entities.devices import DEVICE, DEVICES_DAILY, DEVICES_RECENT
-from agora.entities.merchants import MERCHANT, MERCHANTS_DAILY, MERCHANTS_RECENT
+from agora.entities.merchants import MERCHANT, MERCHANTS_DAILY, MERCHANTS_LABELS, MERCHANTS_RECENT
 
 ENTITIES = {
     CUSTOMER: "customer_id",
@@ -20,10 +20,16 @@ ENTITIES = {
     DEVICE: "device_id",
 }
 RECENT_SETS = (CUSTOMERS_RECENT, CARDS_RECENT, MERCHANTS_RECENT, DEVICES_RECENT)
-FEATURE_SETS = (CUSTOMERS_DAILY, CARDS_DAILY, MERCHANTS_DAILY, DEVICES_DAILY, *RECENT_SETS)
+FEATURE_SETS = (
+    CUSTOMERS_DAILY, CARDS_DAILY, MERCHANTS_DAILY, MERCHANTS_LABELS, DEVICES_DAILY, *RECENT_SETS,
+)  # fmt: skip
 
 WINDOW_SECONDS = {"5m": 300.0, "1h": 3_600.0, "24h": 86_400.0}
 CODED = ("channel", "currency", "country")
+
+# Days up to the moment of their row, which decoding counts on to the payment.
+AGED_SET = MERCHANTS_LABELS
+AGED = ("merchant_fraud_streak_days", "merchant_days_since_genuine")
 
 # Coordinates only serve distances: a tree that splits on one learns a neighbourhood by heart.
 POSITIONS = (

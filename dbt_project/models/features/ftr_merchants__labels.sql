@@ -191,9 +191,9 @@ counted as (
         is_plain,
         enters,
         sum(is_fraud::integer * enters) over last_7d
-        - sum(is_fraud::integer * leaves_7d) over so_far as fraud_count_7d,
+        - sum(is_fraud::integer * leaves_7d) over so_far as resolved_fraud_count_7d,
         sum(is_fraud::integer * enters) over last_28d
-        - sum(is_fraud::integer * leaves_28d) over so_far as fraud_count_28d,
+        - sum(is_fraud::integer * leaves_28d) over so_far as resolved_fraud_count_28d,
         sum(is_plain::integer * enters) over last_28d
         - sum(is_plain::integer * leaves_28d) over so_far as plain_fraud_count_28d,
         sum(enters) over last_28d - sum(leaves_28d) over so_far as resolved_count_28d,
@@ -216,8 +216,8 @@ states as (
     select distinct
         merchant_id,
         resolved_at,
-        fraud_count_7d,
-        fraud_count_28d,
+        resolved_fraud_count_7d,
+        resolved_fraud_count_28d,
         plain_fraud_count_28d,
         resolved_count_28d,
         count(*) filter (where is_fraud) over kept as fraud_streak,
@@ -242,10 +242,10 @@ select
     {{ days_between('streak_began_at', 'resolved_at') }} as fraud_streak_days,
     plain_fraud_streak::double as plain_fraud_streak,
     case when fraud_streak > 0 then {{ days_between('genuine_at', 'resolved_at') }} end as days_since_genuine,
-    fraud_count_7d::double as fraud_count_7d,
-    fraud_count_28d::double as fraud_count_28d,
+    resolved_fraud_count_7d::double as resolved_fraud_count_7d,
+    resolved_fraud_count_28d::double as resolved_fraud_count_28d,
     plain_fraud_count_28d::double as plain_fraud_count_28d,
     resolved_count_28d::double as resolved_count_28d,
-    fraud_count_28d / resolved_count_28d::double as fraud_share_28d
+    resolved_fraud_count_28d / resolved_count_28d::double as resolved_fraud_share_28d
 from states
 where resolved_at >= {{ window_start() }}::timestamptz

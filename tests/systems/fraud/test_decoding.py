@@ -10,7 +10,15 @@ import pytest
 from agora.pipeline import columns_of
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.decoding import READ, decode, learn_codes
-from agora.systems.fraud.features import INPUTS, RECENT_SETS, TEXTS, WINDOW_SECONDS, WINDOWED
+from agora.systems.fraud.features import (
+    AGED,
+    AGED_SET,
+    INPUTS,
+    RECENT_SETS,
+    TEXTS,
+    WINDOW_SECONDS,
+    WINDOWED,
+)
 from tests.systems.synthetic import rows
 
 CODES = {"channel": {"web": 0.0, "app": 1.0}, "currency": {"EUR": 0.0}, "country": {"FR": 0.0}}
@@ -49,6 +57,16 @@ def test_recent_windows_end_at_this_payment_and_hold_it(
             own = 1.0 if "payment_count" in name else 0.0
             own = before["amount"] if "amount_sum" in name else own
             assert after[name] == pytest.approx(kept + own)
+
+
+def test_days_of_the_merchants_labels_count_on_to_the_payment(
+    raw: list[dict[str, Any]], decoded: list[dict[str, float]]
+) -> None:
+    for before, after in zip(raw, decoded, strict=True):
+        latest = before[AGED_SET.time_column]
+        days = (before["event_at"] - latest).total_seconds() / 86_400 if latest else math.nan
+        for name in AGED:
+            assert after[name] == pytest.approx(before[name] + days, nan_ok=True)
 
 
 def test_ratios_and_deviations_are_those_of_the_own_history(
