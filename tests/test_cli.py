@@ -54,6 +54,7 @@ def test_help_names_every_command() -> None:
         (("ingest", "files", "payments", "missing.csv"), "missing.csv"),
         (("ingest", "fraud-handbook", "missing.parquet"), "missing.parquet"),
         (("serve", "frauds"), "'frauds' is unknown; choose one of fraud"),
+        (("serve", "fraud"), "nothing is deployed"),
         (("rollback", "frauds"), "'frauds' is unknown; choose one of fraud"),
         (("rollback", "fraud"), "no earlier deployment"),
         (("benchmark", "fraudbook", "x"), "choose one of fraud-handbook"),

@@ -15,6 +15,7 @@ from agora.deployment.build import PACKAGE
 from agora.deployment.errors import DeploymentError
 from agora.settings import child_environment
 from agora.stores import deployments
+from agora.stores.models import ModelRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,11 @@ def serve(system: System, settings: Settings, *, port: int | None = None) -> int
         folder = PACKAGE.parent
         if not (folder / "bentos" / system.name / "service.py").is_file():
             raise DeploymentError(f"{system.name} has no bento; deploy it first")
+        if ModelRegistry(settings).alias(system) is None:
+            raise DeploymentError(
+                f"{system.name}: nothing is deployed and no model is champion; run `make demo`, or "
+                f"materialize {system.name}/bento"
+            )
         target = f"bentos.{system.name}.service"
     port = port or settings.service_port
     command = _command(target, settings, port)
