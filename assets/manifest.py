@@ -1,6 +1,6 @@
-"""dbt's manifest as asset specs: each model an asset, each test a check.
+"""The dbt project as assets and checks, translated when a file of it changed and kept until then.
 
-By rules, never by lists of names: what an asset is called and whose it is stands in the project.
+So definitions load without dagster-dbt, whose import alone would cost more than all of ours.
 """
 
 from __future__ import annotations
@@ -8,32 +8,33 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from agora.entities import FEATURE_SETS
 from agora.settings import Settings
 from agora.warehouse import PROJECT, run_dbt
 from assets.partitions import DAILY
 
-MODELS = {"view", "delta", "table"}
+ROOT = PROJECT.parent
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A parsed dbt project.
+    """A translated dbt project; its parts are plain data, by dbt's unique id.
 
     Attributes:
-        content: What is used of `manifest.json`.
+        content: What dagster-dbt reads of `manifest.json` to translate the events of a run.
+        assets: The spec of each model that is a table or a view.
+        checks: The spec of each test of these.
         lineage: Asset -> column -> [[upstream asset, upstream column], ...].
     """
 
     content: dict[str, Any]
+    assets: dict[str, dict[str, Any]]
+    checks: dict[str, dict[str, Any]]
     lineage: dict[str, dict[str, list[list[str]]]]
 
     @classmethod
@@ -45,121 +46,58 @@ class Manifest:
         with (folder / "definitions.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             found = json.loads(prepared.read_text()) if prepared.exists() else {}
-            if found.get("fingerprint") != stamp:
-                found = {"fingerprint": stamp, **_compiled(settings)}
+            if found.pop("fingerprint", None) != stamp:
+                found = _compiled(settings)
                 fresh = prepared.with_suffix(".tmp")
-                fresh.write_text(json.dumps(found))
+                fresh.write_text(json.dumps({"fingerprint": stamp, **found}))
                 fresh.replace(prepared)
-        return cls(found["content"], found["lineage"])
+        return cls(**found)
 
     @cached_property
-    def models(self) -> dict[str, dict[str, Any]]:
-        """Models that exist as tables or views, by dbt's unique id."""
-        return {
-            name: node
-            for name, node in self.content["nodes"].items()
-            if node["resource_type"] == "model" and node["config"]["materialized"] in MODELS
-        }
-
-    @cached_property
-    def tests(self) -> dict[str, dict[str, Any]]:
-        """Data tests of models by unique id; unit tests are about the SQL, not about data."""
-        return {
-            name: node
-            for name, node in self.content["nodes"].items()
-            if node["resource_type"] == "test" and self._tested(node)
-        }
+    def keys(self) -> dict[str, dg.AssetKey]:
+        """The asset of each model."""
+        return {name: dg.AssetKey(spec["key"]) for name, spec in self.assets.items()}
 
     @cached_property
     def check_keys(self) -> dict[str, dg.AssetCheckKey]:
         """The check of each test."""
         return {
-            name: dg.AssetCheckKey(asset_key(self.models[self._tested(node)]), node["alias"])
-            for name, node in self.tests.items()
+            name: dg.AssetCheckKey(dg.AssetKey(spec["asset"]), spec["name"])
+            for name, spec in self.checks.items()
         }
 
     def specs(self) -> list[dg.AssetSpec]:
         """One spec per model."""
-        return [self._spec(node) for node in self.models.values()]
+        return [_spec(**spec) for spec in self.assets.values()]
 
     def check_specs(self) -> list[dg.AssetCheckSpec]:
         """One spec per test; a test of severity error blocks what is built on the model."""
-        return [
-            dg.AssetCheckSpec(
-                self.check_keys[name].name,
-                asset=self.check_keys[name].asset_key,
-                blocking=(node["config"].get("severity") or "error").lower() == "error",
-                description=node.get("description") or None,
-            )
-            for name, node in self.tests.items()
-        ]
+        return [dg.AssetCheckSpec(**spec) for spec in self.checks.values()]
 
-    def upstream(self, node: dict[str, Any]) -> Iterator[dg.AssetKey]:
-        """Assets that a model reads; what is only a subquery (ephemeral) is looked through."""
-        for name in node["depends_on"]["nodes"]:
-            if name in self.content["sources"]:
-                source = self.content["sources"][name]
-                yield dg.AssetKey([source["schema"], source["identifier"]])
-            elif name in self.models:
-                yield asset_key(self.models[name])
-            elif name in self.content["nodes"]:
-                yield from self.upstream(self.content["nodes"][name])
-
-    def _spec(self, node: dict[str, Any]) -> dg.AssetSpec:
-        config = node["config"]
-        meta = (config.get("meta") or {}).get("dagster", {})
-        is_view = config["materialized"] == "view"
-        return dg.AssetSpec(
-            asset_key(node),
-            deps=sorted(set(self.upstream(node))),
-            description=node["description"] or f"One table: {node['alias']}.",
-            group_name=node["schema"],
-            owners=_owners(node, meta),
-            kinds={"dbt", "duckdb", "view" if is_view else "deltalake"},
-            tags={"stage": node["schema"]},
-            # A view holds no days; nor does an entity's table, which holds its newest version.
-            partitions_def=DAILY if config.get("partition_by") else None,
-            metadata={"dagster/column_schema": _schema(node), "sql": _sql(node)},
-        )
-
-    def _tested(self, node: dict[str, Any]) -> str:
-        """Unique id of the model that carries a test."""
-        candidates = [node.get("attached_node") or "", *reversed(node["depends_on"]["nodes"])]
-        return next((name for name in candidates if name in self.models), "")
+    def is_view(self, name: str) -> bool:
+        """Whether a model holds no rows of its own."""
+        return bool(self.content["nodes"][name]["config"]["materialized"] == "view")
 
 
-def asset_key(node: dict[str, Any]) -> dg.AssetKey:
-    """`<layer>/<model>`."""
-    return dg.AssetKey([node["schema"], node["alias"]])
-
-
-def _owners(node: dict[str, Any], meta: dict[str, Any]) -> list[str]:
-    feature_set = FEATURE_SETS.get(str(node["alias"]).removeprefix("ftr_"))
-    return [feature_set.owner] if feature_set else list(meta.get("owners", []))
-
-
-def _schema(node: dict[str, Any]) -> dg.TableSchema:
-    return dg.TableSchema(
-        [
-            dg.TableColumn(name, column.get("data_type") or "?", column.get("description") or None)
-            for name, column in node["columns"].items()
-        ]
+def _spec(metadata: dict[str, str], is_daily: bool, **plain: Any) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        **plain,
+        metadata={name: dg.deserialize_value(value) for name, value in metadata.items()},
+        partitions_def=DAILY if is_daily else None,
     )
 
 
-def _sql(node: dict[str, Any]) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"```sql\n{node['raw_code']}\n```")
-
-
+PARTS = ("metadata", "nodes", "sources", "exposures", "metrics")
 KEPT = (
     "unique_id", "resource_type", "name", "alias", "schema", "config", "depends_on", "description",
-    "columns", "raw_code", "attached_node", "identifier",
+    "attached_node", "identifier",
 )  # fmt: skip
 
 
 def _compiled(settings: Settings) -> dict[str, Any]:
-    """Compile the models and keep what assets need; lineage is read here once, not in every run."""
+    """Compile and translate the models; lineage is read here once, not in every run."""
     from assets.lineage import column_lineage
+    from assets.translator import translated
 
     run_dbt(
         settings, ["compile", "--select", "resource_type:model", "--indirect-selection", "empty"]
@@ -168,20 +106,28 @@ def _compiled(settings: Settings) -> dict[str, Any]:
     models = {
         name: node for name, node in found["nodes"].items() if node["resource_type"] == "model"
     }
-    content = {
-        part: {
+    content = {part: found[part] for part in PARTS}
+    for part in ("nodes", "sources"):
+        content[part] = {
             name: {field: node[field] for field in KEPT if field in node}
             for name, node in found[part].items()
         }
-        for part in ("nodes", "sources")
-    }
-    return {"content": content, "lineage": column_lineage(models)}
+    return {"content": content, **translated(found), "lineage": column_lineage(models)}
 
 
 def _fingerprint() -> str:
-    """Of the project's files and of the contracts that it documents."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(PROJECT.rglob("*")):
-        if path.suffix in {".sql", ".yml"} and "target" not in path.relative_to(PROJECT).parts:
-            digest.update(f"{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
+    """Of the project's files, of the contracts that it documents and of what translates it."""
+    code = [
+        *(ROOT / "assets" / f"{name}.py" for name in ("manifest", "translator", "lineage")),
+        *(ROOT / "agora" / "entities").glob("*.py"),
+        ROOT / "agora" / "tables.py",
+    ]
+    models = [
+        path
+        for path in PROJECT.rglob("*")
+        if path.suffix in {".sql", ".yml"} and "target" not in path.relative_to(PROJECT).parts
+    ]
+    digest = hashlib.sha256()
+    for path in sorted([*code, *models]):
+        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()

@@ -4,15 +4,17 @@ A run with days builds daily and whole tables, a run without days builds whole t
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
+from agora.settings import Settings
 from agora.stores.lake import Lake
-from assets.manifest import Manifest, asset_key
+from assets.manifest import Manifest
 from assets.partitions import ONE_RUN, days_of, has_days
 from assets.profile import table_metadata
 from resources.compute import WAREHOUSE
-from resources.dbt import Dbt, NodeResult
+from resources.dbt import invoke
 
 
 def warehouse_assets(manifest: Manifest) -> dg.AssetsDefinition:
@@ -27,48 +29,52 @@ def warehouse_assets(manifest: Manifest) -> dg.AssetsDefinition:
         op_tags=WAREHOUSE,
     )
     def warehouse(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], dbt: dg.ResourceParam[Dbt]
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        lake: dg.ResourceParam[Lake],
+        dbt: dg.ResourceParam[Any],
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        start, end = days_of(context) if has_days(context) else (None, None)
-        for result in dbt.run(*_command(context, manifest), start, end):
-            if result.unique_id in manifest.models and result.good:
-                yield _table(lake, manifest, result)
-            elif manifest.check_keys.get(result.unique_id) in context.selected_asset_check_keys:
-                yield _check(manifest, result)
+        # Imported here: dagster-dbt costs CPU seconds that definitions do not have.
+        from assets.translator import Translator
+
+        days = days_of(context) if has_days(context) else None
+        command = _command(context, manifest)
+        for event, line in invoke(dbt, settings, command, manifest.content, Translator(), days):
+            if isinstance(event, dg.AssetMaterialization):
+                yield _table(lake, manifest, event, line)
+            elif isinstance(event, dg.AssetCheckEvaluation) and (
+                event.asset_check_key in context.selected_asset_check_keys
+            ):
+                yield _check(event, line)
 
     return warehouse
 
 
-def _command(context: dg.AssetExecutionContext, manifest: Manifest) -> tuple[str, list[str]]:
+def _command(context: dg.AssetExecutionContext, manifest: Manifest) -> list[str]:
     """The dbt command for what the run selects."""
-    wanted = [
-        name
-        for name, node in manifest.models.items()
-        if asset_key(node) in context.selected_asset_keys
-    ]
-    if len(wanted) == len(manifest.models):
-        return "build", []
+    nodes = manifest.content["nodes"]
+    wanted = [name for name, key in manifest.keys.items() if key in context.selected_asset_keys]
+    if len(wanted) == len(manifest.keys):
+        return ["build"]
     if wanted:
-        return "build", [manifest.models[name]["name"] for name in wanted]
+        return ["build", "--select", " ".join(nodes[name]["name"] for name in wanted)]
     checks = context.selected_asset_check_keys
-    return "test", [
-        manifest.tests[name]["name"] for name, key in manifest.check_keys.items() if key in checks
-    ]
+    tests = [nodes[name]["name"] for name, key in manifest.check_keys.items() if key in checks]
+    return ["test", "--select", " ".join(tests)]
 
 
-def _table(lake: Lake, manifest: Manifest, result: NodeResult) -> dg.MaterializeResult:
-    node = manifest.models[result.unique_id]
-    key = asset_key(node)
-    name = "/".join(key.path)
-    is_view = node["config"]["materialized"] == "view"
-    metadata = {} if is_view else table_metadata(lake, name)
+def _table(
+    lake: Lake, manifest: Manifest, event: dg.AssetMaterialization, line: str
+) -> dg.MaterializeResult:
+    name = "/".join(event.asset_key.path)
+    is_view = manifest.is_view(str(event.metadata["unique_id"].value))
     return dg.MaterializeResult(
-        asset_key=key,
+        asset_key=event.asset_key,
         metadata={
-            **metadata,
+            **event.metadata,
+            **({} if is_view else table_metadata(lake, name)),
             "dagster/column_lineage": _lineage(manifest.lineage.get(name, {})),
-            "seconds": result.seconds,
-            "dbt": result.message,
+            "dbt": line,
         },
     )
 
@@ -84,14 +90,12 @@ def _lineage(columns: dict[str, list[list[str]]]) -> dg.TableColumnLineage:
     )
 
 
-def _check(manifest: Manifest, result: NodeResult) -> dg.AssetCheckResult:
-    key = manifest.check_keys[result.unique_id]
-    is_warning = result.status == "warn"
+def _check(event: dg.AssetCheckEvaluation, line: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=key.asset_key,
-        check_name=key.name,
-        passed=result.good,
-        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        description=None if result.good else result.message,
-        metadata={"failing_rows": result.failures, "seconds": result.seconds},
+        asset_key=event.asset_key,
+        check_name=event.check_name,
+        passed=event.passed,
+        severity=event.severity,
+        description=None if event.passed else line,
+        metadata=event.metadata,
     )

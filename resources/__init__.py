@@ -10,7 +10,7 @@ from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.stores.online import OnlineStore
 from agora.stores.valkey import open_online
-from resources.dbt import Dbt
+from resources.dbt import dbt
 
 
 def resources_for(settings: Settings) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def resources_for(settings: Settings) -> dict[str, Any]:
         "lake": Lake(settings.lake, settings.lake_options),
         "online": online(settings),
         "models": ModelRegistry(settings),
-        "dbt": Dbt(settings),
+        "dbt": dbt(),
     }
 
 

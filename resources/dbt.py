@@ -1,116 +1,112 @@
-"""dbt as a resource: one process per step, its results one by one as they happen."""
+"""dbt as a resource: dagster-dbt's, on this instance's lake.
+
+dagster-dbt is imported when a run with a dbt step starts, not while definitions load: it costs 3
+CPU seconds.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
 
 from agora.settings import Settings
-from agora.warehouse import dbt_command, dbt_environment
+from agora.warehouse import PROJECT, dbt_environment
 
-RESULTS = {"LogModelResult", "LogTestResult"}
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
+    from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 
-@dataclass(frozen=True, slots=True)
-class NodeResult:
-    """What became of one dbt node.
-
-    Attributes:
-        unique_id: The node, as the manifest names it.
-        status: success, pass, warn, fail or error.
-        message: dbt's own line; for a table its Delta version and rows.
-        seconds: Execution time.
-        failures: Rows that fail a test.
-    """
-
-    unique_id: str
-    status: str
-    message: str
-    seconds: float
-    failures: int
-
-    @property
-    def good(self) -> bool:
-        """Whether the table was built or the test passed."""
-        return self.status in {"success", "pass"}
+    Events = Iterator[
+        tuple[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation, str]
+    ]
 
 
-class DbtFailedError(RuntimeError):
-    """dbt ended with an error; the text is what dbt says of it."""
+def dbt_cli() -> DbtCliResource:
+    """dagster-dbt's resource for the project, as `agora.warehouse` runs it without Dagster."""
+    from resources.dbt_cli import LakeDbtCliResource
 
-
-@dataclass
-class Dbt:
-    """Runs dbt for this instance's lake."""
-
-    settings: Settings
-    process: subprocess.Popen[str] | None = field(default=None, repr=False)
-
-    def run(
-        self, command: str, select: Sequence[str], start: date | None, end: date | None
-    ) -> Iterator[NodeResult]:
-        """Run `dbt <command>`, give results as they come, then fail if dbt failed.
-
-        Args:
-            command: `build` or `test`.
-            select: Names of models or tests; empty selects all.
-            start: First day of partitioned models.
-            end: Day after the last.
-
-        Raises:
-            DbtFailedError: A model or test failed, or dbt did not start.
-        """
-        chosen = ["--select", *select] if select else []
-        errors: list[str] = []
-        with subprocess.Popen(
-            [*dbt_command(), "--log-format", "json", command, *chosen],
-            env=dbt_environment(self.settings, start, end),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    event = _event(line)
-                    sys.stdout.write(f"{event['info']['msg']}\n")
-                    if event["info"]["level"] == "error":
-                        errors.append(event["info"]["msg"])
-                    if event["info"]["name"] in RESULTS:
-                        yield _result(event)
-            finally:
-                # Left early by an error or an interrupt: dbt must not go on writing unseen.
-                if process.poll() is None:
-                    process.terminate()
-        if process.returncode:
-            raise DbtFailedError(
-                "\n".join(errors) or f"dbt {command} ended with {process.returncode}"
-            )
-
-
-def _event(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-        return (
-            found if "info" in found else {"info": {"msg": line.rstrip(), "level": "", "name": ""}}
-        )
-    except ValueError:
-        # Not dbt's: a warning of the interpreter or of a plugin.
-        return {"info": {"msg": line.rstrip(), "level": "", "name": ""}}
-
-
-def _result(event: dict[str, Any]) -> NodeResult:
-    data = event["data"]
-    return NodeResult(
-        unique_id=data["node_info"]["unique_id"],
-        status=data["node_info"]["node_status"]
-        if "LogModel" in event["info"]["name"]
-        else data["status"],
-        message=event["info"]["msg"],
-        seconds=float(data["execution_time"]),
-        failures=int(data.get("num_failures") or 0),
+    return LakeDbtCliResource(
+        project_dir=PROJECT,
+        profiles_dir=PROJECT,
+        # dbt of this Python, whatever the path says.
+        dbt_executable=os.fspath(Path(sysconfig.get_path("scripts"), "dbt")),
+        global_config_flags=["--no-use-colors"],
     )
+
+
+def dbt() -> dg.ResourceDefinition:
+    """The resource, made for the first step that needs it."""
+    return dg.ResourceDefinition(lambda _: dbt_cli(), description="dagster-dbt's DbtCliResource.")
+
+
+def invoke(
+    resource: DbtCliResource,
+    settings: Settings,
+    arguments: Sequence[str],
+    manifest: Mapping[str, Any],
+    translator: DagsterDbtTranslator,
+    days: tuple[date, date] | None = None,
+) -> Events:
+    """Run one dbt command; Dagster's events as they happen, each with dbt's own line.
+
+    Args:
+        resource: dagster-dbt's resource.
+        settings: Instance whose lake is read and written.
+        arguments: The command, as `["build", "--select", "payments"]`.
+        manifest: What dbt's nodes are.
+        translator: How they read as assets.
+        days: The days [start, end) of partitioned models.
+
+    Raises:
+        DagsterDbtCliRuntimeError: A model or a test failed, or dbt did not start.
+    """
+    # The resource hands its own environment to dbt, and has no other way to give it variables.
+    with _environment(dbt_environment(settings, *(days or ()))):
+        # Without the context: dagster-dbt would read the manifest from the definitions, which hold
+        # none, and select what we select.
+        invocation = resource.cli(
+            arguments,
+            manifest=manifest,
+            dagster_dbt_translator=translator,
+            # One folder for all runs: dbt parses what changed since the last, and nothing heaps up.
+            target_path=settings.home / "dbt" / "target",
+        )
+    yield from _events(invocation)
+
+
+def _events(invocation: DbtCliInvocation) -> Events:
+    try:
+        for message in invocation.stream_raw_events():
+            for event in message.to_default_asset_events(
+                manifest=invocation.manifest,
+                dagster_dbt_translator=invocation.dagster_dbt_translator,
+            ):
+                yield event, str(message)
+    finally:
+        # Left early by an error or an interrupt: dbt must not go on writing unseen.
+        if invocation.process.poll() is None:
+            invocation.process.terminate()
+            invocation.process.wait()
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

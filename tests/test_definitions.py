@@ -30,7 +30,10 @@ import definitions
 definitions.defs()
 print(*sorted(name for name in sys.modules if "." not in name))
 """
-HEAVY = "torch lightgbm sklearn mlflow evidently great_expectations bentoml matplotlib dbt sqlglot"
+HEAVY = (
+    "torch lightgbm sklearn mlflow evidently great_expectations bentoml matplotlib dbt dagster_dbt "
+    "sqlglot"
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -6,7 +7,7 @@ from dagster_k8s.job import get_user_defined_k8s_config
 
 from agora.settings import Settings
 from resources import compute, resources_for
-from resources.dbt import Dbt, DbtFailedError
+from resources.dbt import dbt_cli, invoke
 from resources.instance import instance
 
 SIZES = {
@@ -91,6 +92,22 @@ def test_a_batch_of_events_reads_as_single_events_do(
 
 
 def test_a_dbt_that_cannot_start_says_why(tmp_path: Path) -> None:
-    dbt = Dbt(Settings(home=tmp_path, environment="test"))
-    with pytest.raises(DbtFailedError, match="no_such_command"):
-        list(dbt.run("no_such_command", [], None, None))
+    from dagster_dbt import DagsterDbtTranslator
+    from dagster_dbt.errors import DagsterDbtCliRuntimeError
+
+    before = dict(os.environ)
+    here = Settings(home=tmp_path, environment="test")
+    with pytest.raises(DagsterDbtCliRuntimeError, match="no_such_command"):
+        list(invoke(dbt_cli(), here, ["no_such_command"], {}, DagsterDbtTranslator()))
+    assert dict(os.environ) == before
+
+
+def test_dbt_is_dagster_dbts_resource_without_a_second_database() -> None:
+    from dagster_dbt import DbtCliResource
+
+    resource = resources_for(Settings())["dbt"].resource_fn(dg.build_init_resource_context())
+    assert isinstance(resource, DbtCliResource)
+    # The names that are replaced: a release that renames them brings their cost back.
+    assert {"_cli_version", "_initialize_dbt_core_adapter"} <= set(dir(DbtCliResource))
+    assert resource._cli_version.major == 1
+    assert resource._initialize_dbt_core_adapter(["build"]) is None
