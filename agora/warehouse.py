@@ -1,7 +1,7 @@
 """The warehouse: runs dbt on the lake in a process of its own, without an orchestrator.
 
-Dagster's dbt resource reuses `dbt_command` and `dbt_environment`, so both ways read and write the
-same lake.
+Dagster's dbt resource runs with the same `dbt_environment`, so both ways read and write the same
+lake.
 """
 
 from __future__ import annotations
