@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Below these, waking threads costs more than they save; on a busy machine twenty times more.
 FEW_ROWS = 512
-FEW_CELLS = 20_000_000
+FEW_CELLS = 5_000_000
 RAW_SCORE, FLOAT64 = 1, 1
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from agora.demo.traffic import TrafficError, drive
 from agora.processes import run_module
 
 if TYPE_CHECKING:
@@ -111,29 +112,26 @@ def build(demo: Demo) -> dict[str, Any]:
     return {}
 
 
-def score(demo: Demo) -> dict[str, Any]:
-    """Score the last days in batch, through the same path as the endpoint."""
-    _materialize(demo, demo.end - timedelta(days=SCORED_DAYS), PREDICTIONS)
-    return {}
-
-
 def call(demo: Demo) -> dict[str, Any]:
-    """Serve the bento, send it the last day's payments, keep the latencies; then drain its log."""
-    from agora.demo.traffic import TrafficError, drive
-
+    """Serve the bento, send it the last day's payments, keep the latencies."""
     try:
-        latencies = drive(demo.settings, demo.project, demo.end - timedelta(days=1))
+        return drive(demo.settings, demo.project, demo.end - timedelta(days=1))
     except TrafficError as error:
         raise DemoError(str(error)) from error
-    _materialize(demo, demo.end - timedelta(days=1), PREDICTION_LOG)
-    return latencies
+
+
+def score(demo: Demo) -> dict[str, Any]:
+    """Score the last days in batch, through the endpoint's path, and drain the endpoint's log."""
+    start = demo.end - timedelta(days=SCORED_DAYS)
+    _materialize(demo, start, f"{PREDICTIONS} or {PREDICTION_LOG}")
+    return {}
 
 
 STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
     ("simulate", "Simulate a marketplace", simulate),
     ("build", "Raw data, features, model, gate, bento", build),
-    ("score", f"Score the last {SCORED_DAYS} days in batch", score),
     ("call", "Call the endpoint", call),
+    ("score", f"Score the last {SCORED_DAYS} days in batch, drain the endpoint's log", score),
 )
 
 
