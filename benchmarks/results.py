@@ -27,21 +27,24 @@ def write(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 def show(rows: Iterable[Mapping[str, Any]], title: str) -> None:
     """Print rows as a table."""
-    table = Table(title=title)
-    for column in ("benchmark", "metric", "value", "target", "reference", "met"):
-        table.add_column(column, justify="right" if column in {"value", "target"} else "left")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("metric", "value", "target", "met"):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+    table.add_column("reference", ratio=1)
     for row in rows:
         met = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[row.get("met")]
         table.add_row(
-            f"{row['system']}/{row['benchmark']}",
-            str(row["metric"]),
+            f"{row['system']}/{row['metric']}",
             _number(row["value"], row.get("unit")),
             _number(row.get("target"), row.get("unit")),
-            str(row.get("reference") or ""),
             met,
+            str(row.get("reference") or ""),
         )
     Console().print(table)
 
 
 def _number(value: float | None, unit: str | None) -> str:
-    return "" if value is None else f"{value:,.4g} {unit or ''}".rstrip()
+    if value is None:
+        return ""
+    digits = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return f"{digits} {unit or ''}".rstrip()

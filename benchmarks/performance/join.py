@@ -62,7 +62,7 @@ def run(rows: int = 1_000_000, entities: int = 100_000, pairs: int = 5) -> list[
     return [
         {
             "benchmark": "features",
-            "system": "platform",
+            "system": "features",
             "metric": "point_in_time_join_ratio",
             "value": round(ratio, 3),
             "target": TARGET,

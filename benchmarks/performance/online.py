@@ -99,7 +99,7 @@ def _result(
 ) -> dict[str, Any]:
     return {
         "benchmark": "features",
-        "system": "platform",
+        "system": "features",
         "metric": metric,
         "value": round(value, 1),
         "target": target,
