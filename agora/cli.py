@@ -143,7 +143,10 @@ def ui(port: Annotated[int, typer.Option(help="Port of Dagster's web server.")] 
     from agora.processes import run_module
 
     settings().dagster_home.mkdir(parents=True, exist_ok=True)
-    raise typer.Exit(run_module("assets.ui", ["--port", str(port)], settings(), PROJECT))
+    try:
+        raise typer.Exit(run_module("assets.ui", ["--port", str(port)], settings(), PROJECT))
+    except KeyboardInterrupt as error:
+        raise typer.Exit(0) from error
 
 
 @app.command()

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 def run_module(module: str, arguments: Sequence[str], settings: Settings, folder: Path) -> int:
     """Run a Python module in the foreground and return its exit code.
 
-    An interrupt reaches the child through the terminal; here it is only waited for.
+    Raises:
+        KeyboardInterrupt: The user interrupted. The terminal tells the child as well, which is
+            waited for first: it ends in order, and an exit code of an interrupted run says nothing.
     """
     command = [sys.executable, "-m", module, *arguments]
+    interrupted = False
     with subprocess.Popen(command, cwd=folder, env=child_environment(settings)) as child:
-        while True:
+        while child.poll() is None:
             try:
-                return child.wait()
+                child.wait()
             except KeyboardInterrupt:
-                continue
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return child.returncode

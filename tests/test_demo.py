@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +63,31 @@ def test_fresh_or_another_length_repeats_every_step(tmp_path: Path, calls: list[
     go(tmp_path, fresh=True)
     go(tmp_path, days=100)
     assert calls == ["first", "second"] * 3
+
+
+def test_an_interrupted_step_is_not_done(tmp_path: Path) -> None:
+    """The child swallows the interrupt and ends well, as a run that stops in order may."""
+    (tmp_path / "swallows.py").write_text(
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "open('started', 'w').close()\n"
+        "time.sleep(2)\n"
+    )
+    caller = (
+        "from pathlib import Path\n"
+        "from agora.processes import run_module\n"
+        "from agora.settings import settings\n"
+        "run_module('swallows', [], settings(), Path())\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", caller],
+        cwd=tmp_path,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+    )
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert b"KeyboardInterrupt" in said
+    assert process.returncode != 0
