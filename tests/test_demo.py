@@ -74,6 +74,9 @@ def test_an_interrupted_step_is_not_done(tmp_path: Path) -> None:
         "time.sleep(2)\n"
     )
     caller = (
+        # A test runner in the background may have been told to ignore interrupts.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from agora.processes import run_module\n"
         "from agora.settings import settings\n"
