@@ -20,6 +20,10 @@ class Budgets(BaseModel):
 
     p99_ms: Positive = Field(description="Latency at the 99th percentile, on one core.")
     stages_ms: dict[str, Positive] = Field(description="The same by stage; they add up to it.")
+    tiers_ms: dict[str, Positive] = Field(
+        default_factory=dict,
+        description="Time after which a tier of the cascade is given up; the next rung answers.",
+    )
     goal_p99_ms: Positive = Field(description="What we aim at, far below the budget.")
     cpu_ratio: Positive = Field(description="CPU per request over a bare app that does the same.")
     availability: float = Field(gt=0, lt=1, description="Share of requests answered, by month.")

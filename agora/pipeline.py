@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as library_version
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
@@ -21,6 +21,7 @@ import polars as pl
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agora.cascade import Inferred, Tier
     from agora.dataset import TrainingSet
 
 Columns: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
@@ -57,11 +58,18 @@ class Pipeline(Protocol):
         """Turn request columns and feature columns into the model's input, (n, width) float64."""
         ...
 
-    def infer(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Turn the model's input into calibrated scores, (n,) float64."""
+    @property
+    def tiers(self) -> Sequence[Tier]:
+        """Its models, cheapest first, as `infer` runs them; what a service runs one by one."""
         ...
 
-    def decide(self, scores: np.ndarray[Any, Any], columns: Columns) -> dict[str, list[Any]]:
+    def infer(self, matrix: np.ndarray[Any, Any]) -> Inferred:
+        """Turn the model's input into calibrated scores: all tiers, in this process."""
+        ...
+
+    def decide(
+        self, inferred: Inferred, matrix: np.ndarray[Any, Any], columns: Columns
+    ) -> dict[str, list[Any]]:
         """Turn scores into the output columns of the system, each of length n."""
         ...
 
@@ -94,7 +102,8 @@ def predict(pipeline: Pipeline, frame: pl.DataFrame) -> pl.DataFrame:
     parts = []
     for start in range(0, max(frame.height, 1), CHUNK):
         columns = columns_of(frame.slice(start, CHUNK))
-        decided = pipeline.decide(pipeline.infer(pipeline.decode(columns)), columns)
+        matrix = pipeline.decode(columns)
+        decided = pipeline.decide(pipeline.infer(matrix), matrix, columns)
         parts.append(pl.DataFrame(decided, schema=dict(pipeline.outputs)))
     return pl.concat(parts)
 
@@ -102,7 +111,7 @@ def predict(pipeline: Pipeline, frame: pl.DataFrame) -> pl.DataFrame:
 def scores(pipeline: Pipeline, frame: pl.DataFrame) -> np.ndarray[Any, Any]:
     """Calibrated scores of a frame's rows, without the decisions."""
     parts = [
-        pipeline.infer(pipeline.decode(columns_of(frame.slice(start, CHUNK))))
+        pipeline.infer(pipeline.decode(columns_of(frame.slice(start, CHUNK)))).scores
         for start in range(0, frame.height, CHUNK)
     ]
     return np.concatenate(parts) if parts else np.empty(0)

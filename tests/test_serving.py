@@ -37,7 +37,7 @@ class OneCard:
             if feature_set is CARDS_DAILY and ids[0] == "k-1":
                 values[0, feature_set.names.index("payment_count_30d")] = self.count
                 feature_at[0] = MIDNIGHT
-            rows.append(OnlineRows(values, feature_at))
+            rows.append(OnlineRows(values, feature_at, feature_at))
         return rows
 
 
@@ -99,7 +99,14 @@ def test_the_log_holds_the_answer_and_all_that_led_to_it(
     assert (cards.feature_set, cards.feature_at) == ("cards__daily@1", MIDNIGHT)
     assert np.frombuffer(cards.values)[CARDS_DAILY.names.index("payment_count_30d")] == 100
     assert customers.feature_at is None
-    assert set(record.latencies) == {"features", "decode", "infer", "decide"}
+    assert set(record.latencies) == {
+        "feature_lookup",
+        "feature_computation",
+        "inference",
+        "inference/model",
+        "business_logic",
+        "serialisation",
+    }
     assert all(spent > 0 for spent in record.latencies.values())
 
 
@@ -114,7 +121,7 @@ def test_an_answer_that_could_not_be_logged_is_not_given() -> None:
 
 def test_an_output_outside_the_response_model_is_refused(log: MemoryPredictionLog) -> None:
     class Broken(ToyPipeline):
-        def infer(self, matrix: Any) -> Any:
+        def scores(self, matrix: Any) -> Any:
             return np.full(len(matrix), 3.0)
 
     predictor = Predictor(toy_system(), Broken("9"), OneCard(), log)

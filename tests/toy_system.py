@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
+from agora.cascade import Inferred, OneModel, Tier, infer
 from agora.entities.cards import CARD, CARDS_DAILY
 from agora.entities.customers import CUSTOMER, CUSTOMERS_RECENT
 from agora.pipeline import Columns, seal, verify
@@ -48,10 +49,20 @@ class ToyPipeline:
     def decode(self, columns: Columns) -> np.ndarray[Any, Any]:
         return np.column_stack([columns["amount"], columns["card_payment_count_30d"]])
 
-    def infer(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        return (OneModel(self.scores),)
+
+    def scores(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return matrix[:, 0] / (matrix[:, 0] + self.scale + matrix[:, 1])
 
-    def decide(self, scores: np.ndarray[Any, Any], columns: Columns) -> dict[str, list[Any]]:
+    def infer(self, matrix: np.ndarray[Any, Any]) -> Inferred:
+        return infer(self.tiers, matrix)
+
+    def decide(
+        self, inferred: Inferred, matrix: np.ndarray[Any, Any], columns: Columns
+    ) -> dict[str, list[Any]]:
+        scores = inferred.scores
         decisions = np.where(scores > 0.5, "review", "approve").tolist()
         return {"decision": decisions, "score": scores.tolist(), "reasons": [[] for _ in decisions]}
 

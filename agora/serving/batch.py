@@ -79,8 +79,10 @@ def _score(pipeline: Pipeline, joined: pl.DataFrame) -> tuple[pl.DataFrame, np.n
     outputs, scores = [], []
     for start in range(0, max(joined.height, 1), CHUNK):
         columns = columns_of(joined.slice(start, CHUNK))
-        scores.append(pipeline.infer(pipeline.decode(columns)))
-        decided = pipeline.decide(scores[-1], columns)
+        matrix = pipeline.decode(columns)
+        inferred = pipeline.infer(matrix)
+        scores.append(inferred.scores)
+        decided = pipeline.decide(inferred, matrix, columns)
         outputs.append(pl.DataFrame(decided, schema=dict(pipeline.outputs)))
     return pl.concat(outputs), np.concatenate(scores)
 

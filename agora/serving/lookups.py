@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from agora.pipeline import MISSING_TIME
 from agora.stores.predictions import FeaturesUsed
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from agora.features import FeatureSet
-
-    Row: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-    """Values, (1, width), and feature_at, (1,), of one feature set."""
+    from agora.stores.online import OnlineRows
 
 
 class Lookup:
@@ -29,8 +25,9 @@ class Lookup:
         self.columns = feature_set.columns
         self.time_column = feature_set.time_column
 
-    def used(self, row: Row) -> FeaturesUsed:
+    def used(self, row: OnlineRows) -> FeaturesUsed:
         """The row as the log keeps it."""
-        values, feature_at = row
-        at = int(feature_at[0])
-        return FeaturesUsed(self.id, None if at == MISSING_TIME else at, values[0].tobytes())
+        at = int(row.feature_at[0])
+        if at == MISSING_TIME:
+            return FeaturesUsed(self.id, None, row.values[0].tobytes())
+        return FeaturesUsed(self.id, at, row.values[0].tobytes(), int(row.arrived_at[0]))

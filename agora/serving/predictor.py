@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from agora.cascade import steps
 from agora.pipeline import MISSING_TIME
 from agora.serving.lookups import Lookup
 from agora.serving.requests import Requests
+from agora.stores.online import OnlineRows
 from agora.stores.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from agora.cascade import Inferred
     from agora.pipeline import Pipeline
-    from agora.serving.lookups import Row
     from agora.stores.lake import Lake
     from agora.stores.online import OnlineStore
     from agora.stores.predictions import PredictionLog
@@ -79,8 +81,9 @@ class Predictor:
         self._retry_at = 0.0
         self._entities = tuple((entity.name, key) for entity, key in system.entities.items())
         self._sets = tuple(Lookup(s, system.entities[s.entity]) for s in system.feature_sets)
+        never = np.array([MISSING_TIME])
         self._absent = [
-            (np.array([each.feature_set.defaults]), np.array([MISSING_TIME])) for each in self._sets
+            OnlineRows(np.array([each.feature_set.defaults]), never, never) for each in self._sets
         ]
 
     def predict_one(self, request: Mapping[str, Any] | BaseModel) -> BaseModel:
@@ -99,27 +102,31 @@ class Predictor:
         started = time.perf_counter_ns()
         now = time.time_ns() // 1000
         columns = self.requests.columns(request, now)
-        rows, degraded = self._features(request)
-        for lookup, (values, feature_at) in zip(self._sets, rows, strict=True):
-            columns.update(zip(lookup.columns, values.T, strict=True))
-            columns[lookup.time_column] = feature_at
+        rows, fallbacks = self._features(request)
+        for lookup, row in zip(self._sets, rows, strict=True):
+            columns.update(zip(lookup.columns, row.values.T, strict=True))
+            columns[lookup.time_column] = row.feature_at
         looked_up = time.perf_counter_ns()
         matrix = self.pipeline.decode(columns)
         decoded = time.perf_counter_ns()
-        scores = self.pipeline.infer(matrix)
-        inferred = time.perf_counter_ns()
-        output = {name: values[0] for name, values in self.pipeline.decide(scores, columns).items()}
+        inferred, spent = self._infer(matrix)
+        fallbacks = [*fallbacks, *inferred.skipped]
+        inferred_at = time.perf_counter_ns()
+        decided = self.pipeline.decide(inferred, matrix, columns)
+        output = {name: values[0] for name, values in decided.items()}
+        decided_at = time.perf_counter_ns()
         prediction_id = time_ordered_id(now)
         response = self.response(
             output
             | {
                 "prediction_id": prediction_id,
                 "model_version": self.pipeline.version,
-                "degraded": degraded,
+                "degraded": bool(fallbacks),
+                "fallbacks": fallbacks,
             }
         )
         body = response.model_dump_json()
-        decided = time.perf_counter_ns()
+        answered_at = time.perf_counter_ns()
         if self._log is not None:
             fields = request.__dict__
             record = Prediction(
@@ -130,22 +137,26 @@ class Predictor:
                 entity_ids={name: fields[column] for name, column in self._entities},
                 request=request.model_dump_json(),
                 features=list(map(Lookup.used, self._sets, rows)),
-                score=float(scores[0]),
+                score=float(inferred.scores[0]),
                 output=body,
                 decision=output.get("decision"),
                 latencies={
-                    "features": looked_up - started,
-                    "decode": decoded - looked_up,
-                    "infer": inferred - decoded,
-                    "decide": decided - inferred,
+                    "feature_lookup": looked_up - started,
+                    "feature_computation": decoded - looked_up,
+                    "inference": inferred_at - decoded,
+                    **spent,
+                    "business_logic": decided_at - inferred_at,
+                    "serialisation": answered_at - decided_at,
                 },
-                degraded=degraded,
+                degraded=bool(fallbacks),
                 event_at=int(columns["event_at"][0]),
                 predicted_at=now,
+                tier=self.pipeline.tiers[inferred.tiers[0]].name,
+                fallbacks=fallbacks,
             )
             self._log.append(record)
         self.counts["answered"] += 1
-        self.counts["degraded"] += degraded
+        self.counts["degraded"] += bool(fallbacks)
         return response, body
 
     def predict_batch(self, frame: pl.DataFrame, day: date | None = None) -> pl.DataFrame:
@@ -169,10 +180,10 @@ class Predictor:
 
         return score_batch(self, self._lake, frame, day)
 
-    def _features(self, request: BaseModel) -> tuple[list[Row], bool]:
-        """Values and times of each feature set, and whether the store did not answer."""
+    def _features(self, request: BaseModel) -> tuple[list[OnlineRows], list[str]]:
+        """Each feature set's row, and what did not answer."""
         if self._online is None or time.monotonic() < self._retry_at:
-            return self._absent, True
+            return self._absent, ["store"]
         fields = request.__dict__
         try:
             rows = self._online.read(
@@ -183,8 +194,21 @@ class Predictor:
             self._retry_at = time.monotonic() + STORE_PAUSE
             self.counts["store_failures"] += 1
             logger.warning("online store: %s; answering without features", type(error).__name__)
-            return self._absent, True
-        return [(row.values, row.feature_at) for row in rows], False
+            return self._absent, ["store"]
+        return rows, []
+
+    def _infer(self, matrix: np.ndarray[Any, Any]) -> tuple[Inferred, dict[str, int]]:
+        """Run the cascade; also the nanoseconds that each tier took."""
+        run, spent = steps(self.pipeline.tiers, matrix), {}
+        try:
+            step = next(run)
+            while True:
+                started = time.perf_counter_ns()
+                verdict = step.run()
+                spent[f"inference/{step.tier.name}"] = time.perf_counter_ns() - started
+                step = run.send(verdict)
+        except StopIteration as done:
+            return done.value, spent
 
     def response(self, answer: dict[str, Any]) -> BaseModel:
         """The answer as the system's response model; raises OutputError when it does not fit."""

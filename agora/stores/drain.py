@@ -33,7 +33,14 @@ SCHEMA: dict[str, pl.DataType] = {
     "entity_ids": pl.List(pl.Struct({"entity": pl.String, "id": pl.String})),
     "request": pl.String(),
     "features": pl.List(
-        pl.Struct({"feature_set": pl.String, "feature_at": TIME, "values": pl.List(pl.Float64)})
+        pl.Struct(
+            {
+                "feature_set": pl.String,
+                "feature_at": TIME,
+                "values": pl.List(pl.Float64),
+                "arrived_at": TIME,
+            }
+        )
     ),
     "score": pl.Float64(),
     "output": pl.String(),
@@ -45,6 +52,9 @@ SCHEMA: dict[str, pl.DataType] = {
     "experiment": pl.String(),
     "arm": pl.String(),
     "propensity": pl.Float64(),
+    "tier": pl.String(),
+    "fallbacks": pl.List(pl.String),
+    "caller": pl.String(),
     "prediction_date": pl.Date(),
 }
 """Columns of `predictions/<system>`; `prediction_date` is its partition."""
@@ -103,6 +113,7 @@ def _row(record: Prediction) -> dict[str, Any]:
                 "feature_set": used.feature_set,
                 "feature_at": used.feature_at,
                 "values": np.frombuffer(used.values, "<f8").tolist(),
+                "arrived_at": used.arrived_at,
             }
             for used in record.features
         ],
@@ -127,6 +138,8 @@ def _commit(lake: Lake, table: str, segment: str, offset: int, frame: pl.DataFra
         lake.uri(table),
         frame.to_arrow(),
         mode="append",
+        # A table of an earlier version gets the columns that it lacks.
+        schema_mode="merge",
         storage_options=lake.options,
         commit_properties=CommitProperties(
             custom_metadata={"segment": segment, "offset": str(offset)},

@@ -29,10 +29,12 @@ class OnlineRows:
     Attributes:
         values: (n, width) float64; the set's defaults where there is no row.
         feature_at: (n,) int64 microseconds UTC; `MISSING_TIME` where there is no row.
+        arrived_at: The same; with `feature_at` it names the row.
     """
 
     values: np.ndarray[Any, Any]
     feature_at: np.ndarray[Any, Any]
+    arrived_at: np.ndarray[Any, Any]
 
 
 class OnlineStore(Protocol):
@@ -104,11 +106,12 @@ class MemoryOnlineStore:
         for feature_set, ids in wanted:
             values = np.tile(np.array(feature_set.defaults, dtype=np.float64), (len(ids), 1))
             feature_at = np.full(len(ids), MISSING_TIME, dtype=np.int64)
+            arrived_at = feature_at.copy()
             for position, entity_id in enumerate(ids):
                 held = self._rows.get((feature_set.id, entity_id or ""))
                 if held is not None:
-                    (feature_at[position], _), values[position] = held
-            answer.append(OnlineRows(values, feature_at))
+                    (feature_at[position], arrived_at[position]), values[position] = held
+            answer.append(OnlineRows(values, feature_at, arrived_at))
         return answer
 
     def ping(self) -> bool:

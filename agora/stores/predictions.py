@@ -36,11 +36,13 @@ class FeaturesUsed(msgspec.Struct, frozen=True, array_like=True):
         feature_set: Id of the set, which names the columns.
         feature_at: Microseconds since the epoch; None where the entity had no row.
         values: Little-endian float64s in the set's order.
+        arrived_at: When the row was known; with `feature_at` it names the row.
     """
 
     feature_set: str
     feature_at: int | None
     values: bytes
+    arrived_at: int | None = None
 
 
 class Prediction(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -59,13 +61,16 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         score: Calibrated score.
         output: The answer as JSON.
         decision: The decision in it, for systems that decide.
-        latencies: Nanoseconds by stage.
+        latencies: Nanoseconds by stage of the budgets; `inference/<tier>` for its parts.
         degraded: Whether a fallback answered.
         event_at: When the request's event happened, microseconds since the epoch.
         predicted_at: When it was answered, microseconds since the epoch.
         experiment: Experiment that the request took part in.
         arm: Its arm.
         propensity: Probability with which the arm, or the action, was chosen.
+        tier: Tier of the cascade that gave the score.
+        fallbacks: What did not answer: `store`, or the name of a tier; empty unless degraded.
+        caller: Name of the API key that asked.
     """
 
     prediction_id: str
@@ -85,6 +90,9 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     experiment: str | None = None
     arm: str | None = None
     propensity: float | None = None
+    tier: str | None = None
+    fallbacks: list[str] = []
+    caller: str | None = None
 
 
 class PredictionLog(Protocol):

@@ -98,7 +98,9 @@ def test_requests_refuse_empty_huge_and_odd_values_in_every_field(
 
 
 def test_the_response_carries_what_the_platform_adds(system: System) -> None:
-    assert {"prediction_id", "model_version", "degraded"} <= set(system.response.model_fields)
+    assert {"prediction_id", "model_version", "degraded", "fallbacks"} <= set(
+        system.response.model_fields
+    )
 
 
 def test_one_row_scores_as_it_does_among_many(system: System, fitted: Pipeline) -> None:
@@ -123,7 +125,7 @@ def test_no_rows_give_no_answers(system: System, fitted: Pipeline) -> None:
 
 
 def test_answers_fit_the_response_model(system: System, fitted: Pipeline) -> None:
-    added = {"prediction_id": "p", "model_version": "1", "degraded": False}
+    added = {"prediction_id": "p", "model_version": "1", "degraded": False, "fallbacks": []}
     for answer in predict(fitted, rows(system, 200, seed=5)).to_dicts():
         system.response.model_validate({**answer, **added})
 

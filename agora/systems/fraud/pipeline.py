@@ -11,6 +11,7 @@ import polars as pl
 
 from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
+from agora.cascade import Inferred, OneModel, Tier, infer
 from agora.pipeline import Columns, Outputs, columns_of, seal, verify
 from agora.systems.fraud.costs import DECISIONS, Costs, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
@@ -103,18 +104,23 @@ class FraudPipeline:
         """Turn request columns and feature columns into the model's input, (n, width)."""
         return decode(columns, self.codes_)
 
-    def infer(self, matrix: Array) -> Array:
-        """Probability of fraud, (n,)."""
-        return self.calibration_(self.boosters_.raw(matrix))
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """The trees alone."""
+        return (OneModel(lambda matrix: self.calibration_(self.boosters_.raw(matrix)), "light"),)
 
-    def decide(self, scores: Array, columns: Columns) -> dict[str, list[Any]]:
+    def infer(self, matrix: Array) -> Inferred:
+        """Probability of fraud."""
+        return infer(self.tiers, matrix)
+
+    def decide(self, inferred: Inferred, matrix: Array, columns: Columns) -> dict[str, list[Any]]:
         """Decisions, scores, and reasons for what is not approved."""
+        scores = inferred.scores
         levels = self.thresholds_.levels(scores)
         reasons: list[list[dict[str, Any]]] = [[] for _ in range(len(scores))]
         flagged = np.flatnonzero(levels)
         if len(flagged):
-            chosen = self.decode({name: columns[name][flagged] for name in READ})
-            for row, found in zip(flagged, explain(chosen, self.boosters_), strict=True):
+            for row, found in zip(flagged, explain(matrix[flagged], self.boosters_), strict=True):
                 reasons[row] = found
         return {
             "decision": [DECISIONS[level] for level in levels],

@@ -50,6 +50,7 @@ class Decision(BaseModel):
     prediction_id: str = Field(description="Names this answer in the prediction log.")
     model_version: str = Field(description="Version of the model that answered.")
     degraded: bool = Field(description="Whether a dependency was missing and a fallback answered.")
+    fallbacks: list[str] = Field(description="What did not answer: `store`, or a tier's name.")
     decision: Literal["approve", "review", "decline"]
     score: float = Field(ge=0, le=1, description="Probability that the payment is a fraud.")
     reasons: list[Reason] = Field(description="Strongest first; empty when approved.")
