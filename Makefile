@@ -78,6 +78,8 @@ new-system: $(STAMP) ## Scaffold a system: make new-system NAME=churn
 	@$(BIN)/agora new-system "$(NAME)"
 
 lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml.
+# Without the locked torch uv takes the build that this machine offers, not CUDA's packages.
+	@sed -i '/^torch==/d' requirements.lock
 	@links=""; for link in $${PIP_FIND_LINKS:-}; do links="$$links --find-links $$link"; done; \
 	  $(BIN)/uv pip compile pyproject.toml --extra platform --extra dev -o requirements.lock $$links \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet

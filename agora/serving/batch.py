@@ -46,6 +46,7 @@ def score_batch(
         prediction_id=prediction_ids(system.name, version, day, key),
         model_version=pl.lit(version),
         degraded=pl.lit(False),
+        fallbacks=pl.Series([[]] * output.height, dtype=pl.List(pl.String)),
     )
     for answer in answers.head(CHECKED_ROWS).to_dicts():
         predictor.response(answer)
