@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator, Sequence
 
 Array = np.ndarray[Any, Any]
 
@@ -112,13 +112,19 @@ def steps(tiers: Sequence[Tier], matrix: Array) -> Generator[Step, Verdict | Non
     return Inferred(scores, by)
 
 
-def infer(tiers: Sequence[Tier], matrix: Array) -> Inferred:
-    """Run a cascade in this process; what a tier raises is raised."""
+def infer(tiers: Sequence[Tier], matrix: Array, skipped: Collection[str] = ()) -> Inferred:
+    """Run a cascade in this process; what a tier raises is raised.
+
+    Args:
+        tiers: Cheapest first.
+        matrix: Decoded rows.
+        skipped: Names of tiers that are to be taken as not answering, as in a replay.
+    """
     run = steps(tiers, matrix)
     try:
         step = next(run)
         while True:
-            step = run.send(step.run())
+            step = run.send(None if step.tier.name in skipped else step.run())
     except StopIteration as done:
         found: Inferred = done.value
         return found

@@ -1,0 +1,173 @@
+"""The skew gate: what was served must be what the offline path gives.
+
+Of each logged prediction every feature row is looked up under its name in the feature table and
+compared value by value, its time is held against what was known when the answer was given, and the
+score is computed again from the offline rows. One difference closes the gate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from agora.audit.replay import (
+    Load,
+    differ,
+    joined,
+    newest,
+    offline,
+    recompute,
+    requests_of,
+    used,
+)
+from agora.pipeline import PipelineError
+from agora.point_in_time import KNOWN_AT, TIME, point_in_time
+
+if TYPE_CHECKING:
+    from agora.features import FeatureSet
+    from agora.stores.lake import Lake
+    from agora.system import System
+
+# One row and many take the same path, but a matrix product may add in another order.
+SCORE_TOLERANCE = 1e-6
+CHECKED = 10_000
+FOUND = {"prediction_id": pl.String, "kind": pl.String, "where": pl.String}
+STORE = "store"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the comparison found.
+
+    Attributes:
+        rows: Predictions compared.
+        mismatches: One row per prediction and difference: `prediction_id`, `kind` and `where` (a
+            column, or a feature set). Kinds: `value` (another value than the row of that name),
+            `unknown` (the feature table has no such row), `future` (not known yet when it was
+            used), `stale` (older than the set's freshness allows), `score`, `model` (the version
+            cannot be loaded).
+        scored: Predictions whose score was computed again.
+    """
+
+    rows: int
+    mismatches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOUND))
+    scored: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything is equal."""
+        return self.mismatches.is_empty()
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"{self.rows:,} predictions: features and scores are equal offline"
+        worst = self.mismatches.group_by("kind", "where").len().sort("len", descending=True)
+        named = "; ".join(f"{kind} {where}: {n:,}" for kind, where, n in worst.head(5).iter_rows())
+        example = self.mismatches["prediction_id"][0]
+        return (
+            f"{self.mismatches['prediction_id'].n_unique():,} of {self.rows:,} predictions differ "
+            f"offline ({named}); look at one with: agora trace {example}"
+        )
+
+
+def parity(system: System, lake: Lake, load: Load, limit: int = CHECKED) -> Parity:
+    """Compare the newest live predictions with the offline path.
+
+    Args:
+        system: Whose.
+        lake: Where log and feature tables are.
+        load: Gives a version's pipeline.
+        limit: Predictions at most.
+    """
+    return compare(system, lake, newest(lake, system.name, limit), load)
+
+
+def compare(system: System, lake: Lake, rows: pl.DataFrame, load: Load) -> Parity:
+    """Compare logged predictions with the offline path."""
+    if rows.is_empty():
+        return Parity(0)
+    requests = requests_of(system, rows)
+    features, found = {}, []
+    for each in system.feature_sets:
+        logged = used(rows, each)
+        ids = requests[system.entities[each.entity]]
+        held = offline(lake, each, ids, logged)
+        found += _features(rows, each, logged, held)
+        found += _times(system, lake, rows, requests, each, logged)
+        features[each.id] = held.with_columns(logged["feature_at"])
+    scores, scored = _scores(system, rows, joined(system, requests, features), load)
+    found += scores
+    return Parity(len(rows), pl.concat([pl.DataFrame(schema=FOUND), *found]), scored)
+
+
+def _features(
+    rows: pl.DataFrame, feature_set: FeatureSet, logged: pl.DataFrame, held: pl.DataFrame
+) -> list[pl.DataFrame]:
+    """Values that differ from those of the row that they were read from."""
+    has_row = logged["feature_at"].is_not_null()
+    found = [_at(rows, has_row & ~held["is_known"], "unknown", feature_set.id)]
+    for column, default in zip(feature_set.columns, feature_set.defaults, strict=True):
+        expected = pl.select(
+            pl.when(has_row).then(held[column]).otherwise(pl.lit(default))
+        ).to_series()
+        compared = held["is_known"] | (~has_row & logged[column].is_not_null())
+        wrong = compared & differ(logged[column], expected)
+        found.append(_at(rows, wrong, "value", column))
+    return found
+
+
+def _times(
+    system: System,
+    lake: Lake,
+    rows: pl.DataFrame,
+    requests: pl.DataFrame,
+    feature_set: FeatureSet,
+    logged: pl.DataFrame,
+) -> list[pl.DataFrame]:
+    """Rows that could not have been known yet, and those that a working publisher had replaced."""
+    entity = feature_set.entity
+    keys = {entity: system.entities[entity]}
+    spine = requests.select(keys[entity], "event_at")
+    column = feature_set.time_column
+
+    def known(before: pl.Series) -> pl.Series:
+        asked = spine.with_columns(before.alias(KNOWN_AT))
+        return point_in_time(lake, asked, keys, [feature_set])[column]
+
+    served, at = rows["predicted_at"].cast(TIME), logged["feature_at"]
+    without_store = rows["fallbacks"].fill_null([]).list.contains(STORE)
+    long_known = known(served - feature_set.freshness)
+    stale = long_known.is_not_null() & (at.is_null() | (at < long_known).fill_null(value=False))
+    future = (logged["arrived_at"] >= served).fill_null(value=False)
+    return [
+        _at(rows, stale & ~without_store, "stale", feature_set.id),
+        _at(rows, future, "future", feature_set.id),
+    ]
+
+
+def _scores(
+    system: System, rows: pl.DataFrame, frame: pl.DataFrame, load: Load
+) -> tuple[list[pl.DataFrame], int]:
+    """Scores that differ from those of the offline rows, by the version that answered."""
+    found, scored = [], 0
+    fallbacks = rows["fallbacks"].fill_null([])
+    numbered = rows.select("model_version", fallbacks=fallbacks).with_row_index("row")
+    for (version, skipped), part in numbered.group_by("model_version", "fallbacks"):
+        places = part["row"].to_numpy()
+        here = rows[places]
+        try:
+            pipeline = load(str(version))
+        except (LookupError, PipelineError):
+            found.append(_at(here, pl.repeat(True, len(here), eager=True), "model", str(version)))
+            continue
+        again = recompute(pipeline, frame[places], list(skipped))
+        wrong = differ(here["score"], pl.Series(again), SCORE_TOLERANCE)
+        found.append(_at(here, wrong, "score", f"version {version}"))
+        scored += len(here)
+    return found, scored
+
+
+def _at(rows: pl.DataFrame, wrong: pl.Series, kind: str, where: str) -> pl.DataFrame:
+    return rows.filter(wrong).select("prediction_id", kind=pl.lit(kind), where=pl.lit(where))

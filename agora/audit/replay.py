@@ -1,0 +1,160 @@
+"""Logged predictions as rows again: their requests, the features that they used, the offline rows.
+
+The log names each feature row by entity, `feature_at` and `arrived_at`; the feature table holds the
+same row under the same name, for as long as it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from agora.cascade import infer
+from agora.pipeline import columns_of
+from agora.point_in_time import TIME, feature_files
+from agora.serving.requests import DTYPES, Requests
+from agora.stores.lake import quote
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agora.features import FeatureSet
+    from agora.pipeline import Pipeline
+    from agora.stores.lake import Lake
+    from agora.system import System
+
+ROW = "row"
+DUCKDB_KINDS = {"string": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DOUBLE"}
+
+Load: TypeAlias = Callable[[str], "Pipeline"]
+"""A version's pipeline; raises LookupError or PipelineError when it cannot be had."""
+
+
+def newest(lake: Lake, system: str, limit: int) -> pl.DataFrame:
+    """The newest live predictions, newest first; none before the first drain."""
+    table = f"predictions/{system}"
+    if not lake.exists(table):
+        return pl.DataFrame()
+    return lake.query(
+        f"select * from predictions.{quote(system)} order by predicted_at desc, prediction_id "
+        f"limit {int(limit)}"
+    )
+
+
+def requests_of(system: System, rows: pl.DataFrame) -> pl.DataFrame:
+    """The logged requests as batch rows: request columns and `event_at`, in order."""
+    kinds = Requests(system).kinds
+    shape = json.dumps({name: DUCKDB_KINDS[kind] for name, kind in kinds.items()})
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("set TimeZone='UTC'")
+        connection.register("logged", rows.select("request").with_row_index(ROW).to_arrow())
+        parsed = connection.sql(
+            f"select unnest(json_transform(request, $shape)) from logged order by {ROW}",
+            params={"shape": shape},
+        ).to_arrow_table()
+    columns = pl.DataFrame(parsed)
+    return columns.select(
+        pl.col(name).cast(DTYPES[kind]) for name, kind in kinds.items() if name != "event_at"
+    ).with_columns(rows["event_at"].cast(TIME))
+
+
+def used(rows: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:
+    """A set as the predictions used it: `feature_at`, `arrived_at`, then its columns; in order.
+
+    All null where a prediction did not use the set.
+    """
+    entries = (
+        rows.select("features")
+        .with_row_index(ROW)
+        .explode("features")
+        .unnest("features")
+        .filter(pl.col("feature_set") == feature_set.id)
+    )
+    width = len(feature_set.columns)
+    values = np.array(entries["values"].explode().to_numpy(), np.float64).reshape(-1, width)
+    found = pl.DataFrame(values, schema=list(feature_set.columns)).with_columns(
+        entries[ROW], *(entries[name].cast(TIME) for name in ("feature_at", "arrived_at"))
+    )
+    order = pl.DataFrame({ROW: range(len(rows))}, schema={ROW: found.schema[ROW]})
+    return order.join(found, on=ROW, how="left", maintain_order="left").select(
+        "feature_at", "arrived_at", *feature_set.columns
+    )
+
+
+def offline(
+    lake: Lake, feature_set: FeatureSet, ids: pl.Series, named: pl.DataFrame
+) -> pl.DataFrame:
+    """The feature table's rows of the same names, in order; `is_known` says which exist.
+
+    Args:
+        lake: Where the feature table is.
+        feature_set: Which.
+        ids: Entity ids.
+        named: `feature_at` and `arrived_at` of each; a null time names no row.
+    """
+    keys = pl.DataFrame({"id": ids, **named.select("feature_at", "arrived_at").to_dict()})
+    first = cast("datetime | None", keys["arrived_at"].min())
+    last = cast("datetime | None", keys["arrived_at"].max())
+    schema = {name: pl.Float64 for name in feature_set.columns}
+    nothing = pl.DataFrame(schema={**schema, ROW: pl.UInt32})
+    files = ""
+    if first and last:
+        # A row is filed under the day on which it arrived, or under the day that it closes.
+        day = timedelta(days=1)
+        files = feature_files(lake, feature_set, first.date() - day, last.date() + day)
+    found = nothing
+    if files:
+        values = ", ".join(
+            f"coalesce({quote(name)}::DOUBLE, 'NaN') as {quote(column)}"
+            for name, column in zip(feature_set.names, feature_set.columns, strict=True)
+        )
+        with duckdb.connect(":memory:") as connection:
+            connection.execute("set TimeZone='UTC'")
+            lake.attach(connection)
+            connection.register("named", keys.with_row_index(ROW).to_arrow())
+            rows = connection.sql(
+                f"select {ROW}, {values} from named join {files} as held "
+                f"on held.{quote(feature_set.entity.key)}::VARCHAR = named.id "
+                "and held.feature_at::TIMESTAMPTZ = named.feature_at "
+                "and held.arrived_at::TIMESTAMPTZ = named.arrived_at"
+            ).to_arrow_table()
+        found = pl.DataFrame(rows).cast({ROW: pl.UInt32})
+    order = pl.DataFrame({ROW: range(len(keys))}, schema={ROW: pl.UInt32})
+    return order.join(
+        found.with_columns(is_known=True), on=ROW, how="left", maintain_order="left"
+    ).with_columns(pl.col("is_known").fill_null(value=False))
+
+
+def recompute(
+    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
+) -> np.ndarray[Any, Any]:
+    """Scores of request and feature rows, without the tiers that had not answered."""
+    matrix = pipeline.decode(columns_of(frame))
+    return infer(pipeline.tiers, matrix, skipped).scores
+
+
+def joined(
+    system: System, requests: pl.DataFrame, features: dict[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Requests beside features by set id, as the pipeline gets them."""
+    parts = [
+        features[each.id].select(
+            *(pl.col(c).fill_null(d) for c, d in zip(each.columns, each.defaults, strict=True)),
+            pl.col("feature_at").alias(each.time_column),
+        )
+        for each in system.feature_sets
+    ]
+    return pl.concat([requests, *parts], how="horizontal")
+
+
+def differ(left: pl.Series, right: pl.Series, tolerance: float = 0.0) -> pl.Series:
+    """Where two columns of numbers differ; two unknown values are equal."""
+    a, b = (each.fill_null(math.nan).to_numpy() for each in (left, right))
+    return pl.Series(~np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True))
