@@ -50,6 +50,12 @@ class System:
         gate: What the report must satisfy.
         budgets: Latency by stage, availability, freshness, cost.
         golden: Requests that a new bento must answer before it takes over.
+        outcomes: What became known of requests until a time, one row per label event:
+            `request_id` (or `prediction_id`, the other null), `label`, `source`, `event_at`,
+            `arrived_at`, and `precedence`: of a request's labels the largest counts, then the
+            newest. None: nothing is ever known.
+        flagged: Decisions that treat a row as positive.
+        cost: Cost of each decision, from rows with `decision`, `label` and `request` (JSON).
     """
 
     name: str
@@ -70,3 +76,6 @@ class System:
     budgets: Budgets
     golden: tuple[Mapping[str, Any], ...]
     split: Split | None = None
+    outcomes: Callable[[Lake, datetime], pl.DataFrame] | None = None
+    flagged: tuple[str, ...] = ()
+    cost: Callable[[pl.DataFrame], pl.Series] | None = None

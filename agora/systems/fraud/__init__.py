@@ -21,6 +21,7 @@ from agora.system import System
 from agora.systems.fraud.dataset import SPLIT, labelled, requests
 from agora.systems.fraud.evaluation import GATE, evaluate
 from agora.systems.fraud.features import ENTITIES, FEATURE_SETS
+from agora.systems.fraud.outcomes import cost, outcomes
 from agora.systems.fraud.pipeline import LABEL, FraudPipeline
 from agora.systems.fraud.schema import Decision, Payment
 
@@ -41,6 +42,9 @@ SYSTEM = System(
     evaluate=evaluate,
     gate=GATE,
     split=SPLIT,
+    outcomes=outcomes,
+    flagged=("review", "decline"),
+    cost=cost,
     budgets=load_budgets(Path(__file__).with_name("budgets.yml")),
     golden=(
         {
