@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     tracking_url: str = Field("", description="MLflow tracking database; empty: SQLite in home.")
     service_host: str = Field("127.0.0.1", description="Address that the services bind to.")
     service_port: int = Field(3000, description="Port of the first service.")
+    auth: bool = Field(True, description="on: services answer callers with an API key only.")
+    rate_limits: Literal["memory", "shared", "off"] = Field(
+        "memory", description="Requests per key are counted per worker, in online_url, or not."
+    )
+    metrics_open: bool = Field(False, description="Whether GET /metrics needs no key.")
     public_data: Path | None = Field(None, description="Folder with the public data sets.")
 
     @field_validator("home")
@@ -90,6 +95,16 @@ class Settings(BaseSettings):
     def deployments(self) -> Path:
         """Folder that says which bento each running service serves."""
         return self.home / "deployments"
+
+    @property
+    def adjustments(self) -> Path:
+        """Folder of what analysts' labels shift between two trainings."""
+        return self.home / "adjustments"
+
+    @property
+    def keys(self) -> Path:
+        """File of the API keys' hashes."""
+        return self.home / "keys" / "keys.json"
 
     @property
     def prediction_log(self) -> Path:

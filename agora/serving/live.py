@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from agora.adjustments import AdjustmentsError, adjusted, parted, pointer_path
 from agora.serving.golden import first_difference
 from agora.serving.predictor import Predictor
 from agora.stores import deployments
@@ -22,6 +23,7 @@ from agora.stores import deployments
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agora.pipeline import Pipeline
     from agora.settings import Settings
     from agora.stores.deployments import Deployment
     from agora.stores.online import OnlineStore
@@ -65,7 +67,10 @@ class Live:
         self._online = online
         self._log = log
         self._alias: str | None = None
-        self._path = deployments.path_of(settings.deployments, system.name)
+        self._paths = (
+            deployments.path_of(settings.deployments, system.name),
+            pointer_path(settings.adjustments, system.name),
+        )
         self._seen = self._mark()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="deployments", daemon=True)
@@ -87,12 +92,15 @@ class Live:
         """Take the version that the pointer names, if it can be served."""
         try:
             pointer = deployments.read(self._settings.deployments, self.system.name)
-            if pointer is None:
-                return
-            if pointer.current.version != self.predictor.pipeline.version:
+            self.problem = ""
+            served = parted(self.predictor.pipeline.version)[0]
+            if pointer is None or pointer.current.version == served:
+                self._adjust()
+            else:
                 self.predictor = self._open(pointer.current)
                 logger.info("%s: now serving version %s", self.system.name, pointer.current.version)
-            self.problem, self._alias = "", "deployed"
+            if pointer is not None:
+                self._alias = "deployed"
         except Exception as error:
             # Whatever is wrong with a new version, the old one goes on.
             self.problem = f"{type(error).__name__}: {error}"
@@ -139,8 +147,27 @@ class Live:
             raise ValueError(f"version {deployment.version}: {difference}")
         return self._predictor(pipeline)
 
-    def _predictor(self, pipeline: Any) -> Predictor:
+    def _predictor(self, model: Pipeline) -> Predictor:
+        self._model = model
+        try:
+            pipeline = self._adjusted()
+        except AdjustmentsError as error:
+            # A payment is better judged without them than not at all.
+            pipeline, self.problem = model, str(error)
+            logger.error("%s: serving without adjustments: %s", self.system.name, error)
         return Predictor(self.system, pipeline, self._online, self._log)
+
+    def _adjust(self) -> None:
+        """Take the adjustments in force around the same model; those before stay if torn."""
+        pipeline = self._adjusted()
+        if pipeline.version != self.predictor.pipeline.version:
+            self.predictor = Predictor(self.system, pipeline, self._online, self._log)
+            logger.info("%s: now serving version %s", self.system.name, pipeline.version)
+
+    def _adjusted(self) -> Pipeline:
+        return adjusted(
+            self._model, self._settings.adjustments, self.system.name, self.system.entities
+        )
 
     def _watch(self) -> None:
         supervisor = os.getppid()
@@ -153,12 +180,8 @@ class Live:
                 self._seen = mark
                 self.follow()
 
-    def _mark(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return (0, 0)
-        return (found.st_mtime_ns, found.st_ino)
+    def _mark(self) -> tuple[tuple[int, int], ...]:
+        return tuple(map(_mark, self._paths))
 
 
 def strangers(system: str) -> list[str]:
@@ -169,6 +192,14 @@ def strangers(system: str) -> list[str]:
         if name.startswith("agora.systems.") and name.split(".")[2] != system
     }  # fmt: skip
     return sorted(others | {name for name in ("dagster", "agora.registry") if name in loaded})
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_ino)
 
 
 def _answers(online: OnlineStore) -> bool:
