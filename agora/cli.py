@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from agora.commands import keys
+from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
-
-if TYPE_CHECKING:
-    from agora.system import System
 
 app = typer.Typer(
     help="The data and machine-learning platform of an online marketplace.",
@@ -24,16 +22,10 @@ app = typer.Typer(
 )
 ingest_app = typer.Typer(help="Bring data into the landing folders.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
-console = Console(highlight=False)
+app.add_typer(keys.app, name="keys")
 
 PROJECT = Path(__file__).resolve().parents[1]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
-
-
-def fail(message: str) -> typer.Exit:
-    """Print what is wrong and how to mend it; the caller raises the exit."""
-    console.print(f"[red]{message}[/]", soft_wrap=True)
-    return typer.Exit(1)
 
 
 @app.command()
@@ -157,20 +149,15 @@ def serve(
     """Serve the deployed bento of a system; follows deployments and rollbacks."""
     from agora.deployment import DeploymentError
     from agora.deployment import serve as run
+    from agora.stores.keys import KeyRing
 
-    served = _system(system)
+    served = system_of(system)
+    if settings().auth and KeyRing(settings().keys).is_empty():
+        console.print("No API key exists: make one with `agora keys create NAME --role score`.")
     try:
         raise typer.Exit(run(served, settings(), port=port or settings().service_port))
     except DeploymentError as error:
         raise fail(str(error)) from error
-
-
-def _system(name: str) -> System:
-    from agora.registry import SYSTEMS
-
-    if name not in SYSTEMS:
-        raise fail(f"system: {name!r} is unknown; choose one of {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]
 
 
 @app.command()
@@ -179,7 +166,7 @@ def rollback(system: Annotated[str, typer.Argument(help="System to roll back.")]
     from agora.deployment import DeploymentError
     from agora.deployment import rollback as run
 
-    served = _system(system)
+    served = system_of(system)
     try:
         earlier = run(served, settings())
     except DeploymentError as error:
