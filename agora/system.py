@@ -6,8 +6,10 @@ describes a system.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from agora.retraining import Retraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
     from pydantic import BaseModel
 
+    from agora.adjustments import Adjusting
     from agora.budgets import Budgets
     from agora.dataset import Split, TrainingSet
     from agora.evaluation import Gate, Report
@@ -56,6 +59,8 @@ class System:
             newest. None: nothing is ever known.
         flagged: Decisions that treat a row as positive.
         cost: Cost of each decision, from rows with `decision`, `label` and `request` (JSON).
+        retraining: When it is trained beside its daily schedule.
+        adjusting: How analysts' labels shift its scores between two trainings; None: they do not.
     """
 
     name: str
@@ -79,3 +84,5 @@ class System:
     outcomes: Callable[[Lake, datetime], pl.DataFrame] | None = None
     flagged: tuple[str, ...] = ()
     cost: Callable[[pl.DataFrame], pl.Series] | None = None
+    retraining: Retraining = field(default_factory=Retraining)
+    adjusting: Adjusting | None = None
