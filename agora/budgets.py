@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 Positive = Annotated[float, Field(gt=0)]
@@ -39,6 +41,45 @@ class Budgets(BaseModel):
         if self.goal_p99_ms > self.p99_ms:
             raise ValueError("goal_p99_ms lies above p99_ms")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Overrun:
+    """A stage, a tier or the whole answer that took longer than its budget."""
+
+    stage: str
+    p99_ms: float
+    budget_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.stage}: p99 {self.p99_ms:.1f} ms, budget {self.budget_ms:g} ms"
+
+
+TOTAL = "total"
+TIER = "inference/"
+"""What a tier's stage is called in the prediction log: `inference/<tier>`."""
+
+
+def limits(budgets: Budgets) -> dict[str, float]:
+    """Milliseconds by what is measured: stages, tiers and the total."""
+    tiers = {f"{TIER}{tier}": limit for tier, limit in budgets.tiers_ms.items()}
+    return {**budgets.stages_ms, **tiers, TOTAL: budgets.p99_ms}
+
+
+def overruns(budgets: Budgets, p99_ms: Mapping[str, float]) -> list[Overrun]:
+    """What lies above its budget, the worst first; what has no budget is not judged.
+
+    Args:
+        budgets: The system's.
+        p99_ms: 99th percentile in milliseconds by stage, `inference/<tier>` and `total`.
+    """
+    allowed = limits(budgets)
+    over = [
+        Overrun(stage, found, allowed[stage])
+        for stage, found in p99_ms.items()
+        if stage in allowed and found > allowed[stage]
+    ]
+    return sorted(over, key=lambda each: each.budget_ms / each.p99_ms)
 
 
 def load_budgets(path: Path) -> Budgets:

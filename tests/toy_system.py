@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
+from pydantic import BaseModel, Field
 
 from agora.cascade import Inferred, OneModel, Tier, infer
 from agora.entities.cards import CARD, CARDS_DAILY
 from agora.entities.customers import CUSTOMER, CUSTOMERS_RECENT
 from agora.pipeline import Columns, seal, verify
 from agora.system import System
-from agora.systems.fraud.schema import Decision, Payment
+from agora.systems.fraud.schema import Payment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +29,25 @@ PAYMENT = {
 EVENT_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+class Decision(BaseModel):
+    """What the toy answers."""
+
+    prediction_id: str
+    model_version: str
+    degraded: bool
+    fallbacks: list[str]
+    decision: Literal["approve", "review", "decline"]
+    score: float = Field(ge=0, le=1)
+    reasons: list[str]
+
+
 class ToyPipeline:
     """Scores a payment by its amount and the card's payments of 30 days."""
 
     outputs: ClassVar[dict[str, Any]] = {
         "decision": pl.String,
         "score": pl.Float64,
-        "reasons": pl.List(
-            pl.Struct({"code": pl.String, "text": pl.String, "contribution": pl.Float64})
-        ),
+        "reasons": pl.List(pl.String),
     }
 
     def __init__(self, version: str = "1", scale: float = 100.0) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from agora.audit.replay import (
@@ -27,6 +28,7 @@ from agora.point_in_time import KNOWN_AT, TIME, point_in_time
 
 if TYPE_CHECKING:
     from agora.features import FeatureSet
+    from agora.pipeline import Pipeline
     from agora.stores.lake import Lake
     from agora.system import System
 
@@ -171,3 +173,17 @@ def _scores(
 
 def _at(rows: pl.DataFrame, wrong: pl.Series, kind: str, where: str) -> pl.DataFrame:
     return rows.filter(wrong).select("prediction_id", kind=pl.lit(kind), where=pl.lit(where))
+
+
+def alike(system: System, lake: Lake, pipeline: Pipeline, limit: int = 200) -> Parity:
+    """Whether a pipeline that has not served yet scores requests alone as it does in a batch."""
+    rows = newest(lake, system.name, limit)
+    if rows.is_empty():
+        return Parity(0)
+    features = {each.id: used(rows, each) for each in system.feature_sets}
+    frame = joined(system, requests_of(system, rows), features)
+    together = pl.Series(recompute(pipeline, frame))
+    alone = [recompute(pipeline, frame.slice(place, 1)) for place in range(len(frame))]
+    wrong = differ(together, pl.Series(np.concatenate(alone)), SCORE_TOLERANCE)
+    found = _at(rows, wrong, "score", f"version {pipeline.version}, alone and in a batch")
+    return Parity(len(rows), found, len(rows))

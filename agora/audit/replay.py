@@ -10,12 +10,14 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import duckdb
 import numpy as np
 import polars as pl
 
+from agora.adjustments import Adjusted, AdjustmentsError, parted, read
 from agora.cascade import infer
 from agora.pipeline import columns_of
 from agora.point_in_time import TIME, feature_files
@@ -24,10 +26,12 @@ from agora.stores.lake import quote
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from agora.features import FeatureSet
     from agora.pipeline import Pipeline
     from agora.stores.lake import Lake
+    from agora.stores.models import ModelRegistry
     from agora.system import System
 
 ROW = "row"
@@ -35,6 +39,31 @@ DUCKDB_KINDS = {"string": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DOUBLE"}
 
 Load: TypeAlias = Callable[[str], "Pipeline"]
 """A version's pipeline; raises LookupError or PipelineError when it cannot be had."""
+
+
+def loader(models: ModelRegistry, system: System, adjustments: Path) -> Load:
+    """Loads each version once, with the adjustments that its name says (`3+a2`).
+
+    Args:
+        models: Where the models are.
+        system: Whose.
+        adjustments: Folder of all adjustments.
+    """
+
+    @lru_cache
+    def load(version: str) -> Pipeline:
+        model, number = parted(version)
+        pipeline = models.load(system, model)
+        if number is None:
+            return pipeline
+        try:
+            found = read(adjustments, system.name, number)
+        except AdjustmentsError as error:
+            raise LookupError(str(error)) from error
+        columns = {entity.name: column for entity, column in system.entities.items()}
+        return cast("Pipeline", Adjusted(pipeline, found, columns))
+
+    return load
 
 
 def newest(lake: Lake, system: str, limit: int) -> pl.DataFrame:
@@ -136,8 +165,17 @@ def recompute(
     pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
 ) -> np.ndarray[Any, Any]:
     """Scores of request and feature rows, without the tiers that had not answered."""
-    matrix = pipeline.decode(columns_of(frame))
-    return infer(pipeline.tiers, matrix, skipped).scores
+    return infer(pipeline.tiers, pipeline.decode(columns_of(frame)), skipped).scores
+
+
+def decide_again(
+    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
+) -> tuple[np.ndarray[Any, Any], dict[str, list[Any]]]:
+    """Scores as `recompute` gives them, and the decisions made of them."""
+    columns = columns_of(frame)
+    matrix = pipeline.decode(columns)
+    inferred = infer(pipeline.tiers, matrix, skipped)
+    return inferred.scores, pipeline.decide(inferred, matrix, columns)
 
 
 def joined(
