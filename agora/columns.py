@@ -160,6 +160,11 @@ class RequestColumns(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._layout.names)
 
+    @property
+    def event_at(self) -> int:
+        """When the event happened, microseconds since the epoch."""
+        return int(self.times[self._layout.time_at["event_at"]])
+
     def gather(self, gather: Gather, out: Array | None = None) -> Array:
         """What `Gather` asks for, (len(names), 1)."""
         is_time, places = self._layout.places(gather)

@@ -14,8 +14,9 @@ import pytest
 from agora.entities.cards import CARDS_DAILY
 from agora.pipeline import MISSING_TIME
 from agora.serving import OutputError, Predictor, RequestError
+from agora.serving.breakers import FAILURES
 from agora.serving.predictor import time_ordered_id
-from agora.stores.online import OnlineRows
+from agora.stores.online import OnlineRows, RequestRows, end_to_end
 from agora.stores.predictions import MemoryPredictionLog
 from tests.toy_system import EVENT_AT, PAYMENT, ToyPipeline, toy_system
 
@@ -40,9 +41,16 @@ class OneCard:
             rows.append(OnlineRows(values, feature_at, feature_at))
         return rows
 
+    def read_request(self, feature_sets: Any, ids: Any, key: str | None = None) -> RequestRows:
+        return end_to_end(self.read([(s, (i,)) for s, i in zip(feature_sets, ids, strict=True)]))
+
 
 class NoStore:
-    def read(self, wanted: Any) -> list[OnlineRows]:
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def read_request(self, feature_sets: Any, ids: Any, key: str | None = None) -> RequestRows:
+        self.asked += 1
         raise ConnectionError("down")
 
 
@@ -77,12 +85,15 @@ def test_an_unknown_entity_is_a_cold_start_and_not_an_error(predictor: Predictor
 def test_a_broken_store_degrades_the_answer_and_is_left_alone_for_a_while(
     log: MemoryPredictionLog,
 ) -> None:
-    predictor = Predictor(toy_system(), ToyPipeline(), NoStore(), log)
-    answers = [predictor.predict_one(PAYMENT) for _ in range(3)]
+    store = NoStore()
+    predictor = Predictor(toy_system(), ToyPipeline(), store, log)
+    answers = [predictor.predict_one(PAYMENT) for _ in range(10)]
     assert all(answer.degraded and answer.score == 50 / 150 for answer in answers)
+    assert all(answer.fallbacks == ["store"] for answer in answers)
     assert all(record.degraded for record in log.predictions)
-    assert predictor.counts["store_failures"] == 1
-    assert predictor.counts["degraded"] == 3
+    assert store.asked == FAILURES
+    assert predictor.breakers() == {"store": "open"}
+    assert predictor.counts["degraded"] == predictor.counts["fallback/store"] == 10
 
 
 def test_the_log_holds_the_answer_and_all_that_led_to_it(

@@ -1,33 +1,88 @@
-"""What a request looks up: one entry per feature set, with its names made once."""
+"""What a request looks up: one row per feature set, or the defaults when the store is out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from agora.pipeline import MISSING_TIME
+from agora.serving.breakers import Breaker
+from agora.stores.online import absent_rows
 from agora.stores.predictions import FeaturesUsed
 
 if TYPE_CHECKING:
-    from agora.features import FeatureSet
-    from agora.stores.online import OnlineRows
+    from collections.abc import Mapping
+
+    from agora.serving.observer import Observer
+    from agora.stores.online import OnlineStore, RequestRows
+    from agora.system import System
+
+DOUBLE = 8
+STORE = "store"
 
 
-class Lookup:
-    """One feature set as a request reads it and as the log keeps it."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the store said.
 
-    __slots__ = ("columns", "feature_set", "id", "id_field", "time_column")
+    Attributes:
+        rows: One row per feature set.
+        answered: Whether the store answered; if not, the rows are defaults.
+        kept: Value under the other key that was asked for.
+    """
 
-    def __init__(self, feature_set: FeatureSet, id_field: str) -> None:
+    rows: RequestRows
+    answered: bool
+    kept: bytes | None = None
+
+
+class Lookups:
+    """The feature sets of a system as a request reads them and as the log keeps them.
+
+    Attributes:
+        breaker: Of the store; None where there is none.
+    """
+
+    def __init__(self, system: System, store: OnlineStore | None, observer: Observer) -> None:
         """Name what is read; made anew for each request, names cost as much as the model."""
-        self.feature_set = feature_set
-        self.id_field = id_field
-        self.id = feature_set.id
-        self.columns = feature_set.columns
-        self.time_column = feature_set.time_column
+        self._store = store
+        self._sets = tuple(system.feature_sets)
+        self._id_fields = tuple(system.entities[each.entity] for each in self._sets)
+        self._absent = Found(absent_rows(self._sets), answered=False)
+        self.breaker = Breaker(STORE, observer) if store is not None else None
+        self._spans = []
+        end = 0
+        for each in self._sets:
+            start, end = end, end + DOUBLE * len(each.features)
+            self._spans.append((each.id, start, end))
 
-    def used(self, row: OnlineRows) -> FeaturesUsed:
-        """The row as the log keeps it."""
-        at = int(row.feature_at[0])
-        if at == MISSING_TIME:
-            return FeaturesUsed(self.id, None, row.values[0].tobytes())
-        return FeaturesUsed(self.id, at, row.values[0].tobytes(), int(row.arrived_at[0]))
+    def find(self, fields: Mapping[str, Any], key: str | None = None) -> Found:
+        """Read the rows of a request; never raises.
+
+        Args:
+            fields: The request's fields.
+            key: Another key, read in the same round trip.
+        """
+        if self._store is None or self.breaker is None or not self.breaker.allows():
+            return self._absent
+        try:
+            rows = self._store.read_request(
+                self._sets, [fields[name] for name in self._id_fields], key
+            )
+        except Exception as error:
+            # Whatever is wrong with the store, the request still needs an answer.
+            self.breaker.failed(error)
+            return self._absent
+        self.breaker.succeeded()
+        return Found(rows, True, rows.kept)
+
+    def used(self, rows: RequestRows) -> list[FeaturesUsed]:
+        """The rows as the log keeps them."""
+        return [
+            FeaturesUsed(name, None, rows.values[start:end])
+            if at == MISSING_TIME
+            else FeaturesUsed(name, at, rows.values[start:end], arrived)
+            for (name, start, end), at, arrived in zip(
+                self._spans, rows.feature_at, rows.arrived_at, strict=True
+            )
+        ]

@@ -6,42 +6,57 @@ of now, or the lake as of each row's time) and meet in the columns that the pipe
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from agora.cascade import steps
-from agora.pipeline import MISSING_TIME
-from agora.serving.lookups import Lookup
+from agora.serving.lookups import STORE, Lookups
+from agora.serving.observer import NullObserver
+from agora.serving.repeats import Repeats
 from agora.serving.requests import Requests
-from agora.stores.online import OnlineRows
+from agora.serving.tiers import Attempt, Tiers
 from agora.stores.predictions import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from datetime import date
 
     import polars as pl
 
-    from agora.cascade import Inferred
+    from agora.cascade import Inferred, Verdict
+    from agora.columns import RequestColumns
     from agora.pipeline import Pipeline
+    from agora.serving.observer import Observer
+    from agora.serving.tiers import Remote
     from agora.stores.lake import Lake
-    from agora.stores.online import OnlineStore
+    from agora.stores.online import OnlineStore, RequestRows
     from agora.stores.predictions import PredictionLog
     from agora.system import System
 
-logger = logging.getLogger(__name__)
-# A broken store costs its timeout once in this many seconds, not once per request.
-STORE_PAUSE = 1.0
+Answer = tuple[BaseModel, str]
 
 
 class OutputError(RuntimeError):
     """The pipeline's output does not fit the system's response model."""
+
+
+class Asked(NamedTuple):
+    """Who asked, and what was spent before the Predictor was.
+
+    Attributes:
+        request: The request, validated.
+        caller: Name of the API key.
+        gateway_ns: Nanoseconds that the gateway took.
+        key: Where a repeat of it finds the answer; None when none are kept.
+    """
+
+    request: BaseModel
+    caller: str | None
+    gateway_ns: int
+    key: str | None
 
 
 class Predictor:
@@ -50,7 +65,9 @@ class Predictor:
     Attributes:
         system: The system.
         pipeline: Its pipeline.
-        counts: Answers, degraded answers and refused outputs since the start.
+        requests: Reads its requests.
+        counts: Answers, degraded answers, each fallback (`fallback/<name>`), repeats and refused
+            outputs since the start.
     """
 
     def __init__(
@@ -61,6 +78,9 @@ class Predictor:
         log: PredictionLog | None = None,
         *,
         lake: Lake | None = None,
+        observer: Observer | None = None,
+        repeats: Repeats | None = None,
+        remotes: Mapping[str, Remote] | None = None,
     ) -> None:
         """Put the parts together; without `online` every answer is a degraded one.
 
@@ -70,21 +90,23 @@ class Predictor:
             online: Features as of now, for `predict_one`.
             log: Where each answer is written before it is given.
             lake: Features as of a time, for `predict_batch`.
+            observer: Is told of each answer.
+            repeats: Answers of the last seconds, shared by all versions; none are kept without.
+            remotes: Tiers that another process runs, by name; for `answer_async` only.
         """
         self.system = system
         self.pipeline = pipeline
         self.requests = Requests(system)
         self.counts: Counter[str] = Counter()
-        self._online = online
         self._log = log
         self._lake = lake
-        self._retry_at = 0.0
+        self._observer = observer or NullObserver()
+        self._repeats = repeats or Repeats(system.name, 0)
+        self._lookups = Lookups(system, online, self._observer)
+        self._tiers = Tiers(
+            pipeline.tiers, pipeline.version, system.budgets, self._observer, remotes or {}
+        )
         self._entities = tuple((entity.name, key) for entity, key in system.entities.items())
-        self._sets = tuple(Lookup(s, system.entities[s.entity]) for s in system.feature_sets)
-        never = np.array([MISSING_TIME])
-        self._absent = [
-            OnlineRows(np.array([each.feature_set.defaults]), never, never) for each in self._sets
-        ]
 
     def predict_one(self, request: Mapping[str, Any] | BaseModel) -> BaseModel:
         """Answer one request; raises RequestError when it is not one."""
@@ -92,72 +114,142 @@ class Predictor:
             request = self.requests.check(request)
         return self.answer(request)[0]
 
-    def answer(self, request: BaseModel) -> tuple[BaseModel, str]:
+    def answer(self, request: BaseModel, caller: str | None = None, gateway_ns: int = 0) -> Answer:
         """Answer a validated request; the answer also as JSON, as it was logged.
+
+        Args:
+            request: The request.
+            caller: Name of the API key that asks.
+            gateway_ns: Nanoseconds spent on it before.
 
         Raises:
             OutputError: The pipeline gave something that is not an answer.
             OSError: The log could not be written; the caller must not get the answer.
         """
+        flow = self._answering(request, caller, gateway_ns)
+        try:
+            attempt = next(flow)
+            while True:
+                attempt = flow.send(attempt.run())
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+
+    async def answer_async(
+        self, request: BaseModel, caller: str | None = None, gateway_ns: int = 0
+    ) -> Answer:
+        """What `answer` does; a tier that another process runs, or a suspect one, is awaited."""
+        flow = self._answering(request, caller, gateway_ns)
+        try:
+            attempt = next(flow)
+            while True:
+                attempt = flow.send(await attempt.run_async())
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+
+    def breakers(self) -> dict[str, str]:
+        """State of each circuit breaker: of the store, and of all tiers but the first."""
+        found = [*([self._lookups.breaker] if self._lookups.breaker else []), *self._tiers.breakers]
+        return {breaker.name: breaker.state for breaker in found}
+
+    def _answering(
+        self, request: BaseModel, caller: str | None, gateway_ns: int
+    ) -> Generator[Attempt, Verdict | Exception, Answer]:
+        """Answer one request: yields each tier that is to be run."""
         started = time.perf_counter_ns()
+        asked = Asked(
+            request, caller, gateway_ns, self._repeats.key(self.pipeline.version, caller, request)
+        )
+        if asked.key is not None and (body := self._repeats.held(asked.key)) is not None:
+            return self._repeated(body, "process")
         now = time.time_ns() // 1000
-        columns = self.requests.columns(request, now)
-        rows, fallbacks = self._features(request)
-        for lookup, row in zip(self._sets, rows, strict=True):
-            columns.update(zip(lookup.columns, row.values.T, strict=True))
-            columns[lookup.time_column] = row.feature_at
+        fields = request.__dict__
+        found = self._lookups.find(fields, asked.key)
+        if asked.key is not None and found.kept is not None:
+            self._repeats.keep(asked.key, found.kept.decode(), shared=False)
+            return self._repeated(found.kept.decode(), STORE)
+        columns = self.requests.layout.columns(
+            found.rows.values, found.rows.feature_at, fields, now
+        )
+        latencies = {"gateway": gateway_ns} if gateway_ns else {}
         looked_up = time.perf_counter_ns()
+        latencies["feature_lookup"] = looked_up - started
         matrix = self.pipeline.decode(columns)
         decoded = time.perf_counter_ns()
-        inferred, spent = self._infer(matrix)
-        fallbacks = [*fallbacks, *inferred.skipped]
+        latencies["feature_computation"] = decoded - looked_up
+        tiers: dict[str, int] = {}
+        inferred = yield from self._tiers.attempts(matrix, tiers, decoded - started + gateway_ns)
         inferred_at = time.perf_counter_ns()
+        latencies["inference"] = inferred_at - decoded
+        latencies.update(tiers)
         decided = self.pipeline.decide(inferred, matrix, columns)
         output = {name: values[0] for name, values in decided.items()}
-        decided_at = time.perf_counter_ns()
-        prediction_id = time_ordered_id(now)
-        response = self.response(
-            output
-            | {
-                "prediction_id": prediction_id,
-                "model_version": self.pipeline.version,
-                "degraded": bool(fallbacks),
-                "fallbacks": fallbacks,
-            }
-        )
+        latencies["business_logic"] = time.perf_counter_ns() - inferred_at
+        fallbacks = [*(() if found.answered else (STORE,)), *inferred.skipped]
+        return self._given(asked, columns, found.rows, inferred, output, fallbacks, latencies, now)
+
+    def _given(
+        self,
+        asked: Asked,
+        columns: RequestColumns,
+        rows: RequestRows,
+        inferred: Inferred,
+        output: dict[str, Any],
+        fallbacks: list[str],
+        latencies: dict[str, int],
+        now: int,
+    ) -> Answer:
+        """Check the answer, log it, count it."""
+        began = time.perf_counter_ns()
+        prediction_id, version = time_ordered_id(now), self.pipeline.version
+        decision, tier = output.get("decision"), self._tiers.name(inferred)
+        output["prediction_id"], output["model_version"] = prediction_id, version
+        output["degraded"], output["fallbacks"] = bool(fallbacks), fallbacks
+        response = self.response(output)
         body = response.model_dump_json()
-        answered_at = time.perf_counter_ns()
+        sent = asked.request.model_dump_json()
+        latencies["serialisation"] = time.perf_counter_ns() - began
         if self._log is not None:
-            fields = request.__dict__
-            record = Prediction(
-                prediction_id=prediction_id,
-                system=self.system.name,
-                model_version=self.pipeline.version,
-                request_id=fields[self.requests.id_field],
-                entity_ids={name: fields[column] for name, column in self._entities},
-                request=request.model_dump_json(),
-                features=list(map(Lookup.used, self._sets, rows)),
-                score=float(inferred.scores[0]),
-                output=body,
-                decision=output.get("decision"),
-                latencies={
-                    "feature_lookup": looked_up - started,
-                    "feature_computation": decoded - looked_up,
-                    "inference": inferred_at - decoded,
-                    **spent,
-                    "business_logic": decided_at - inferred_at,
-                    "serialisation": answered_at - decided_at,
-                },
-                degraded=bool(fallbacks),
-                event_at=int(columns["event_at"][0]),
-                predicted_at=now,
-                tier=self.pipeline.tiers[inferred.tiers[0]].name,
-                fallbacks=fallbacks,
+            fields = asked.request.__dict__
+            self._log.append(
+                Prediction(
+                    prediction_id=prediction_id,
+                    system=self.system.name,
+                    model_version=version,
+                    request_id=fields[self.requests.id_field],
+                    entity_ids={name: fields[column] for name, column in self._entities},
+                    request=sent,
+                    features=self._lookups.used(rows),
+                    score=float(inferred.scores[0]),
+                    output=body,
+                    decision=decision,
+                    latencies=latencies,
+                    degraded=bool(fallbacks),
+                    event_at=columns.event_at,
+                    predicted_at=now,
+                    tier=tier,
+                    fallbacks=fallbacks,
+                    caller=asked.caller,
+                )
             )
-            self._log.append(record)
-        self.counts["answered"] += 1
-        self.counts["degraded"] += bool(fallbacks)
+        if asked.key is not None and not fallbacks:
+            self._repeats.keep(asked.key, body)
+        self._count(fallbacks)
+        self._observer.answered(latencies, tier, decision, fallbacks)
         return response, body
+
+    def _repeated(self, body: str, source: str) -> Answer:
+        self.counts["repeated"] += 1
+        self._observer.repeated(source)
+        return self.system.response.model_validate_json(body), body
+
+    def _count(self, fallbacks: list[str]) -> None:
+        self.counts["answered"] += 1
+        if fallbacks:
+            self.counts["degraded"] += 1
+            for name in fallbacks:
+                self.counts[f"fallback/{name}"] += 1
 
     def predict_batch(self, frame: pl.DataFrame, day: date | None = None) -> pl.DataFrame:
         """Score rows with the features known at each row's `event_at`.
@@ -179,36 +271,6 @@ class Predictor:
         from agora.serving.batch import score_batch
 
         return score_batch(self, self._lake, frame, day)
-
-    def _features(self, request: BaseModel) -> tuple[list[OnlineRows], list[str]]:
-        """Each feature set's row, and what did not answer."""
-        if self._online is None or time.monotonic() < self._retry_at:
-            return self._absent, ["store"]
-        fields = request.__dict__
-        try:
-            rows = self._online.read(
-                [(each.feature_set, (fields[each.id_field],)) for each in self._sets]
-            )
-        except Exception as error:
-            # Whatever is wrong with the store, a payment still needs an answer.
-            self._retry_at = time.monotonic() + STORE_PAUSE
-            self.counts["store_failures"] += 1
-            logger.warning("online store: %s; answering without features", type(error).__name__)
-            return self._absent, ["store"]
-        return rows, []
-
-    def _infer(self, matrix: np.ndarray[Any, Any]) -> tuple[Inferred, dict[str, int]]:
-        """Run the cascade; also the nanoseconds that each tier took."""
-        run, spent = steps(self.pipeline.tiers, matrix), {}
-        try:
-            step = next(run)
-            while True:
-                started = time.perf_counter_ns()
-                verdict = step.run()
-                spent[f"inference/{step.tier.name}"] = time.perf_counter_ns() - started
-                step = run.send(verdict)
-        except StopIteration as done:
-            return done.value, spent
 
     def response(self, answer: dict[str, Any]) -> BaseModel:
         """The answer as the system's response model; raises OutputError when it does not fit."""

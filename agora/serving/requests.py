@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from agora.pipeline import MISSING_TIME
+from agora.columns import RequestLayout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from agora.system import System
 
 Kind = Literal["string", "time", "number"]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 DTYPES: dict[Kind, pl.DataType] = {
     "string": pl.String(),
     "time": pl.Datetime("us", "UTC"),
@@ -57,6 +53,12 @@ class Requests:
 
     The first field of the request model is its id. `event_at`, where the model has it, is the time
     that features are read as of; else that is now.
+
+    Attributes:
+        model: The request model.
+        kinds: Kind of each field's column.
+        id_field: The request's id.
+        layout: Where a request's columns are found.
     """
 
     def __init__(self, system: System) -> None:
@@ -67,9 +69,11 @@ class Requests:
             for name, schema in self.model.model_json_schema()["properties"].items()
         }
         self.id_field = next(iter(self.kinds))
-        self._strings = tuple(name for name, kind in self.kinds.items() if kind == "string")
-        self._times = tuple(name for name, kind in self.kinds.items() if kind == "time")
-        self._numbers = tuple(name for name, kind in self.kinds.items() if kind == "number")
+        self._strings, self._numbers, times = (
+            tuple(name for name, found in self.kinds.items() if found == kind)
+            for kind in ("string", "number", "time")
+        )
+        self.layout = RequestLayout(system.feature_sets, self._strings, self._numbers, times)
 
     def parse(self, body: bytes) -> BaseModel:
         """A request from its JSON."""
@@ -86,21 +90,6 @@ class Requests:
         except ValidationError as error:
             raise self._mend(error) from None
         return self._checked(request)
-
-    def columns(self, request: BaseModel, now: int) -> dict[str, np.ndarray[Any, Any]]:
-        """The request as columns of length one."""
-        fields = request.__dict__
-        columns: dict[str, np.ndarray[Any, Any]] = {}
-        for name in self._strings:
-            columns[name] = np.array((fields[name],), dtype=object)
-        for name in self._numbers:
-            value = fields[name]
-            columns[name] = np.array((math.nan if value is None else value,), dtype=np.float64)
-        for name in self._times:
-            columns[name] = np.array((microseconds(fields[name]),), dtype=np.int64)
-        if "event_at" not in self.kinds:
-            columns["event_at"] = np.array((now,), dtype=np.int64)
-        return columns
 
     def cast(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Batch rows with the same columns and types as single requests, and `event_at`."""
@@ -143,13 +132,6 @@ class Requests:
     def _fix(self, field: str, kind: str) -> str:
         described = self.model.model_fields[field].description or "see the OpenAPI document"
         return f"{'Add' if kind == 'missing' else 'Correct'} {field}: {described}"
-
-
-def microseconds(value: datetime | None) -> int:
-    """Microseconds since the epoch; a time without a zone is UTC."""
-    if value is None:
-        return MISSING_TIME
-    return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 def _kind(name: str, schema: Mapping[str, Any]) -> Kind:

@@ -7,6 +7,7 @@ in `agora.stores.valkey`, with `open_online`.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 from agora.pipeline import MISSING_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agora.features import FeatureSet
 
@@ -46,11 +47,13 @@ class RequestRows:
             is no row.
         feature_at: Microseconds UTC by set; `MISSING_TIME` where there is no row.
         arrived_at: The same; with `feature_at` it names the row.
+        kept: What `keep` left under the key asked for; None where there is nothing.
     """
 
     values: bytes
     feature_at: Sequence[int]
     arrived_at: Sequence[int]
+    kept: bytes | None = None
 
 
 class OnlineStore(Protocol):
@@ -81,14 +84,22 @@ class OnlineStore(Protocol):
         ...
 
     def read_request(
-        self, feature_sets: Sequence[FeatureSet], ids: Sequence[str | None]
+        self,
+        feature_sets: Sequence[FeatureSet],
+        ids: Sequence[str | None],
+        key: str | None = None,
     ) -> RequestRows:
         """What `read` gives for one id by set, at a fraction of its cost.
 
         Args:
             feature_sets: What to read; pass the same object each time.
             ids: By set, whose row; a None id has none.
+            key: Of a value that `keep` may have left.
         """
+        ...
+
+    def keep(self, values: Mapping[str, bytes], seconds: float) -> None:
+        """Keep small values beside the rows for some seconds, for other processes to read."""
         ...
 
     def ping(self) -> bool:
@@ -105,6 +116,7 @@ class MemoryOnlineStore:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], tuple[tuple[int, int], np.ndarray[Any, Any]]] = {}
+        self._kept: dict[str, tuple[float, bytes]] = {}
         self._lock = threading.Lock()
 
     def write(
@@ -142,11 +154,20 @@ class MemoryOnlineStore:
         return answer
 
     def read_request(
-        self, feature_sets: Sequence[FeatureSet], ids: Sequence[str | None]
+        self,
+        feature_sets: Sequence[FeatureSet],
+        ids: Sequence[str | None],
+        key: str | None = None,
     ) -> RequestRows:
-        """One row by set."""
+        """One row by set, and a value that was kept."""
         wanted = [(each, (entity_id,)) for each, entity_id in zip(feature_sets, ids, strict=True)]
-        return end_to_end(self.read(wanted))
+        until, kept = self._kept.get(key or "", (0.0, b""))
+        return end_to_end(self.read(wanted), kept if until > time.monotonic() else None)
+
+    def keep(self, values: Mapping[str, bytes], seconds: float) -> None:
+        """Keep small values for some seconds."""
+        until = time.monotonic() + seconds
+        self._kept.update((key, (until, value)) for key, value in values.items())
 
     def ping(self) -> bool:
         """A dictionary always answers."""
@@ -156,12 +177,13 @@ class MemoryOnlineStore:
         """Nothing is held open."""
 
 
-def end_to_end(rows: Sequence[OnlineRows]) -> RequestRows:
+def end_to_end(rows: Sequence[OnlineRows], kept: bytes | None = None) -> RequestRows:
     """Rows of one request as one value."""
     return RequestRows(
         b"".join(row.values[0].astype("<f8").tobytes() for row in rows),
         [int(row.feature_at[0]) for row in rows],
         [int(row.arrived_at[0]) for row in rows],
+        kept,
     )
 
 

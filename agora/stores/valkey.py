@@ -23,7 +23,7 @@ from agora.stores import embedded
 from agora.stores.online import OnlineRows, RequestRows, check_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agora.features import FeatureSet
     from agora.settings import Settings
@@ -158,7 +158,10 @@ class ValkeyOnlineStore:
         return answer
 
     def read_request(
-        self, feature_sets: Sequence[FeatureSet], ids: Sequence[str | None]
+        self,
+        feature_sets: Sequence[FeatureSet],
+        ids: Sequence[str | None],
+        key: str | None = None,
     ) -> RequestRows:
         """One row by set: values are joined once and not looked into."""
         known, layouts = self._request
@@ -169,7 +172,10 @@ class ValkeyOnlineStore:
             layout.prefix + entity_id if entity_id else NOTHING
             for layout, entity_id in zip(layouts, ids, strict=True)
         ]
+        if key is not None:
+            keys.append(key)
         found = self._ask([("MGET", *keys)])[0] if keys else []
+        kept = found.pop() if key is not None else None
         rows = [
             value
             if value is not None and len(value) == layout.size and value[:8] == layout.tag
@@ -179,7 +185,14 @@ class ValkeyOnlineStore:
         times = np.frombuffer(b"".join([row[8:HEADER] for row in rows]), ">u8")
         flipped = (times ^ np.uint64(SIGN)).view(np.int64).tolist()
         values = b"".join([row[HEADER:] for row in rows])
-        return RequestRows(values, flipped[::2], flipped[1::2])
+        return RequestRows(values, flipped[::2], flipped[1::2], kept)
+
+    def keep(self, values: Mapping[str, bytes], seconds: float) -> None:
+        """Keep small values for some seconds, all in one round trip."""
+        milliseconds = max(1, round(1_000 * seconds))
+        commands = [("SET", key, value, "PX", milliseconds) for key, value in values.items()]
+        if commands:
+            self._ask(commands)
 
     def ping(self) -> bool:
         """Whether the server answers in time."""

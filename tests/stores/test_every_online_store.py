@@ -7,6 +7,7 @@ import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,6 +120,22 @@ def test_a_request_reads_what_a_read_of_one_id_by_set_gives(store: OnlineStore) 
     assert store.read_request((cards,), ["a"]).feature_at == [NOW + 3]
     assert store.read_request((), []) == RequestRows(b"", [], [])
     assert absent_rows(sets) == store.read_request(sets, [None, None, None])
+
+
+def test_values_are_kept_beside_the_rows_for_their_time_and_read_with_them(
+    store: OnlineStore,
+) -> None:
+    cards, key = _set(), f"agora:answers:test-{next(COUNT)}"
+    _write(store, cards, ["a"], [1])
+    store.keep({}, 10.0)
+    store.keep({key: b"one", f"{key}-short": b"two"}, 10.0)
+    found = store.read_request((cards,), ["a"], key)
+    assert (found.kept, found.feature_at) == (b"one", [NOW + 1])
+    assert store.read_request((), [], key).kept == b"one"
+    assert store.read_request((cards,), ["a"], f"{key}-unknown").kept is None
+    store.keep({key: b"three"}, 0.05)
+    sleep(0.1)
+    assert store.read_request((cards,), ["a"], key).kept is None
 
 
 def test_the_newest_row_wins_in_any_order(store: OnlineStore) -> None:

@@ -1,0 +1,201 @@
+"""How a service runs a cascade: each tier timed, within its budget, behind a breaker.
+
+Python cannot stop a running call, and handing each one to a thread costs more than the trees. So a
+tier is called where it stands, judged afterwards, and only once it failed or was late does it run
+in a worker thread, which is left behind at the end of the budget, until it answers in time again.
+A tier that another process runs is awaited and given up at its budget.
+
+The first tier is the last rung: it is never given up, and what it raises is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from agora.cascade import Verdict, steps
+from agora.serving.breakers import Breaker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+
+    from agora.budgets import Budgets
+    from agora.cascade import Array, Inferred, Step, Tier
+    from agora.serving.observer import Observer
+
+    Remote: TypeAlias = Callable[[Array, Array, str], Awaitable[Verdict | None]]
+
+# Without a budget of its own a tier has this long.
+USUAL_SECONDS = 1.0
+# Tiers that hang are left in their threads; their breaker keeps them from filling up.
+WATCHED_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class Guard:
+    """What surrounds one tier.
+
+    Attributes:
+        stage: Its name among the latencies.
+        seconds: Its budget.
+        breaker: Its breaker; None for the first tier.
+        remote: Runs it in another process; None where it runs here.
+    """
+
+    stage: str
+    seconds: float
+    breaker: Breaker | None
+    remote: Remote | None
+
+
+class Attempt:
+    """One tier that is to be run now, in one of two ways.
+
+    Both give a verdict, or what was raised.
+    """
+
+    __slots__ = ("_guard", "_pool", "_step", "_version")
+
+    def __init__(self, step: Step, guard: Guard, pool: ThreadPoolExecutor, version: str) -> None:
+        self._step = step
+        self._guard = guard
+        self._pool = pool
+        self._version = version
+
+    def run(self) -> Verdict | Exception:
+        """Here, blocking."""
+        try:
+            if not self._is_watched():
+                return self._step.run()
+            future = self._pool.submit(self._step.run)
+            try:
+                return future.result(self._guard.seconds)
+            finally:
+                future.cancel()
+        except Exception as error:
+            return error
+
+    async def run_async(self) -> Verdict | Exception:
+        """Without holding up the event loop, unless the tier runs here and is not suspect."""
+        remote = self._guard.remote
+        if remote is None:
+            return await self._watched() if self._is_watched() else self.run()
+        step = self._step
+        try:
+            async with asyncio.timeout(self._guard.seconds):
+                verdict = await remote(step.matrix, step.scores, self._version)
+        except Exception as error:
+            return error
+        # The other process has another version for a moment: this one has the right one.
+        return self.run() if verdict is None else verdict
+
+    def _is_watched(self) -> bool:
+        breaker = self._guard.breaker
+        return breaker is not None and breaker.is_suspect
+
+    async def _watched(self) -> Verdict | Exception:
+        future = asyncio.wrap_future(self._pool.submit(self._step.run))
+        try:
+            async with asyncio.timeout(self._guard.seconds):
+                return await future
+        except Exception as error:
+            return error
+
+
+class Tiers:
+    """The tiers of one pipeline, as a service runs them.
+
+    Attributes:
+        breakers: Of all tiers but the first.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        version: str,
+        budgets: Budgets | None,
+        observer: Observer,
+        remotes: Mapping[str, Remote],
+    ) -> None:
+        """Put a guard around each.
+
+        Args:
+            tiers: Cheapest first.
+            version: Version of the pipeline, which another process must have too.
+            budgets: Time by tier, and in all.
+            observer: Is told when a breaker changes.
+            remotes: Tiers that another process runs.
+        """
+        self._tiers = tuple(tiers)
+        self._version = version
+        seconds = {name: ms / 1e3 for name, ms in budgets.tiers_ms.items()} if budgets else {}
+        self._deadline = int(budgets.p99_ms * 1e6) if budgets else None
+        self._guards = {
+            tier.name: Guard(
+                f"inference/{tier.name}",
+                seconds.get(tier.name, USUAL_SECONDS),
+                Breaker(tier.name, observer) if number else None,
+                remotes.get(tier.name),
+            )
+            for number, tier in enumerate(self._tiers)
+        }
+        self.breakers = [guard.breaker for guard in self._guards.values() if guard.breaker]
+        self._pool = ThreadPoolExecutor(WATCHED_AT_ONCE, thread_name_prefix="tier")
+
+    def name(self, inferred: Inferred) -> str:
+        """The tier that gave the one score."""
+        return str(self._tiers[inferred.tiers[0]].name)
+
+    def attempts(
+        self, matrix: Array, spent: dict[str, int], used: int
+    ) -> Generator[Attempt, Verdict | Exception, Inferred]:
+        """Run the cascade for one row: yields each attempt and is sent what came of it.
+
+        Args:
+            matrix: The decoded row.
+            spent: Gets the nanoseconds of each tier.
+            used: Nanoseconds of the request's budget that are gone.
+        """
+        began = time.perf_counter_ns() - used
+        run = steps(self._tiers, matrix)
+        try:
+            step = next(run)
+            while True:
+                guard = self._guards[step.tier.name]
+                verdict = None
+                started = time.perf_counter_ns()
+                if guard.breaker is None or self._may_start(guard, guard.breaker, started - began):
+                    outcome = yield Attempt(step, guard, self._pool, self._version)
+                    spent[guard.stage] = took = time.perf_counter_ns() - started
+                    verdict = _accepted(outcome, guard, took)
+                step = run.send(verdict)
+        except StopIteration as done:
+            inferred: Inferred = done.value
+            return inferred
+
+    def _may_start(self, guard: Guard, breaker: Breaker, used: int) -> bool:
+        # One that could not end in time is not begun: the rung before it has an answer already.
+        left = math.inf if self._deadline is None else self._deadline - used
+        return left >= 1e9 * guard.seconds and breaker.allows()
+
+
+def _accepted(outcome: Verdict | Exception, guard: Guard, took: int) -> Verdict | None:
+    """The verdict if it is one and came in time; the breaker hears of it."""
+    if guard.breaker is None:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+    if not isinstance(outcome, Exception):
+        if took > 1e9 * guard.seconds:
+            outcome = TimeoutError()
+        elif not math.isfinite(outcome.scores[0]):
+            outcome = ArithmeticError()
+        else:
+            guard.breaker.succeeded()
+            return outcome
+    guard.breaker.failed(outcome)
+    return None
