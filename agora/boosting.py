@@ -49,8 +49,11 @@ class Boosters:
         return total / len(self.boosters)
 
     def contributions(self, matrix: Array) -> Array:
-        """What each input adds to the raw score (TreeSHAP), (n, width)."""
-        parts = [b.predict(matrix, pred_contrib=True, num_threads=1)[:, :-1] for b in self.boosters]
+        """What each input adds to the raw score (TreeSHAP), and last the expected raw score.
+
+        (n, width + 1); the sum of a row is its raw score.
+        """
+        parts = [b.predict(matrix, pred_contrib=True, num_threads=1) for b in self.boosters]
         return np.asarray(sum(parts) / len(parts))
 
     def importance(self) -> dict[str, float]:

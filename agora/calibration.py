@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from agora.logistic import fit_non_negative, sigmoid
 
-STEPS = 50
-TOLERANCE = 1e-9
+__all__ = ["Calibration", "fit_calibration", "sigmoid"]
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,12 @@ class Calibration:
 
     def __call__(self, log_odds: Array) -> Array:
         """Calibrated probabilities of log-odds."""
+        return sigmoid(self.log_odds(log_odds))
+
+    def log_odds(self, log_odds: Array) -> Array:
+        """The same as log-odds."""
         tail = np.logaddexp(0.0, log_odds)  # -ln(1 - p), and ln p = log_odds - tail
-        z = self.low * (log_odds - tail) + self.high * tail + self.shift
-        return sigmoid(z)
-
-
-def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * z))
+        return np.asarray(self.low * (log_odds - tail) + self.high * tail + self.shift)
 
 
 def fit_calibration(log_odds: Array, labels: Array, ridge: float = 1.0) -> Calibration:
@@ -55,37 +54,5 @@ def fit_calibration(log_odds: Array, labels: Array, ridge: float = 1.0) -> Calib
     if not 0 < labels.sum() < len(labels):
         raise ValueError("calibration needs both classes; widen the calibration span")
     tail = np.logaddexp(0.0, log_odds)
-    inputs = np.column_stack([log_odds - tail, tail, np.ones(len(labels))])
-    free = np.ones(3, bool)
-    fitted = _newton(inputs, labels, ridge, free)
-    while (negative := free[:2] & (fitted[:2] < 0)).any():
-        free[:2] &= ~negative
-        fitted = _newton(inputs, labels, ridge, free)
-    return Calibration(*(float(value) for value in fitted))
-
-
-def _newton(inputs: Array, labels: Array, ridge: float, free: Array) -> Array:
-    centre, pull = np.array([1.0, 1.0, 0.0]), np.array([ridge, ridge, 0.0])
-    at = np.where(free, centre, 0.0)
-    loss = _loss(inputs, labels, at, centre, pull)
-    for _ in range(STEPS):
-        p = sigmoid(inputs @ at)
-        slope = inputs.T @ (p - labels) + pull * (at - centre)
-        curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs + np.diag(pull + TOLERANCE)
-        step = np.zeros(3)
-        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
-        size = 1.0
-        while (
-            new := _loss(inputs, labels, at - size * step, centre, pull)
-        ) > loss and size > TOLERANCE:
-            size /= 2
-        at = at - size * step
-        if loss - new < TOLERANCE * max(1.0, abs(loss)):
-            break
-        loss = new
-    return at
-
-
-def _loss(inputs: Array, labels: Array, at: Array, centre: Array, pull: Array) -> float:
-    z = inputs @ at
-    return float((np.logaddexp(0.0, z) - labels * z).sum() + (pull * (at - centre) ** 2).sum() / 2)
+    inputs = np.column_stack([log_odds - tail, tail])
+    return Calibration(*map(float, fit_non_negative(inputs, labels, np.ones(2), ridge)))

@@ -20,7 +20,7 @@ from agora.metrics import (
 from agora.pipeline import columns_of, scores
 from agora.systems.fraud.costs import Costs, cheapest_thresholds
 from agora.systems.fraud.pipeline import LABEL, FraudPipeline
-from agora.systems.fraud.rules import rule_scores
+from agora.systems.fraud.rulebook import BOOK
 
 if TYPE_CHECKING:
     from agora.dataset import TrainingSet
@@ -120,7 +120,7 @@ def _baselines(
     )
     logistic = logistic_regression(train, _labels(training_set.train))
     return {
-        RULES: (rule_scores(calibration), rule_scores(test)),
+        RULES: tuple(BOOK.scores(BOOK.hits(rows)) for rows in (calibration, test)),
         LOGISTIC: (
             logistic.predict_proba(calibration)[:, 1],
             logistic.predict_proba(test)[:, 1],

@@ -1,9 +1,13 @@
-"""Fraud's pipeline: LightGBM on decoded payments, calibrated, with thresholds from costs."""
+"""Fraud's pipeline: a cascade of rules, boosted trees and a network on the card's payments.
+
+Each later tier sees what the one before left open. Scores of all tiers are calibrated on the
+calibration span, and so are the thresholds, from costs.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,17 +15,23 @@ import polars as pl
 
 from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
-from agora.cascade import Inferred, OneModel, Tier, infer
+from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, columns_of, seal, verify
-from agora.systems.fraud.costs import DECISIONS, Costs, Thresholds, cheapest_thresholds
+from agora.systems.fraud.costs import DECISIONS, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
 from agora.systems.fraud.features import FEATURE_SETS, INPUTS
+from agora.systems.fraud.params import Params
 from agora.systems.fraud.reasons import explain
+from agora.systems.fraud.routing import Acting, Deciding, contradicted, measure
+from agora.systems.fraud.rulebook import BOOK
+from agora.systems.fraud.tiers import LightTier, RulesTier, evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agora.dataset import TrainingSet
+
+__all__ = ["LABEL", "FraudPipeline", "Params"]
 
 Array = np.ndarray[Any, Any]
 
@@ -30,47 +40,13 @@ LEARNED = "learned.json"
 OUTPUTS: Outputs = {
     "decision": pl.String(),
     "score": pl.Float64(),
+    "tier": pl.String(),
+    "rules": pl.List(pl.String()),
     "reasons": pl.List(
         pl.Struct({"code": pl.String(), "text": pl.String(), "contribution": pl.Float64()})
     ),
 }
 FEATURE_SET_IDS = tuple(feature_set.id for feature_set in FEATURE_SETS)
-
-
-@dataclass(frozen=True, slots=True)
-class Params:
-    """How fraud is trained; each value with its reason."""
-
-    learning_rate: float = 0.05  # 0.03 with as many trees: equal within the noise.
-    leaves: int = 8  # Frauds are hundreds; 16 leaves were no better on earlier weeks.
-    rows_per_leaf: int = 50  # 20 were a little worse: leaves of single customers.
-    input_share: float = 0.25  # Inputs are strongly correlated: half of them a tree was .02 worse.
-    row_share: float = 0.8  # The usual share; keeps single payments from mattering.
-    ridge: float = 10.0  # Leaves of few frauds are pulled towards zero.
-    fraud_weight: float = 0.1  # Power of honest over frauds: 0.5 was .02 worse, 0 as good.
-    most_rounds: int = 600  # Never reached at this learning rate; bounds the time.
-    fewest_rounds: int = 100  # Early stopping on few frauds can stop at the first lucky tree.
-    usual_rounds: int = 200  # Where the later slice has too few frauds to choose.
-    patience: int = 40  # Trees without improvement before stopping.
-    later_share: float = 0.2  # Latest share of the training span, for early stopping.
-    frauds_to_choose: int = 100  # Fewer frauds than this in the later slice choose at random.
-    seeds: tuple[int, ...] = (0,)  # Averaging three or five gained less than .001 each time.
-    rarest_code: int = 20  # A country seen less often says nothing yet.
-    costs: Costs = field(default_factory=Costs)
-
-    @property
-    def lightgbm(self) -> dict[str, Any]:
-        """The same in LightGBM's words."""
-        return {
-            "objective": "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.leaves,
-            "min_child_samples": self.rows_per_leaf,
-            "feature_fraction": self.input_share,
-            "bagging_fraction": self.row_share,
-            "bagging_freq": 1,
-            "lambda_l2": self.ridge,
-        }
 
 
 class FraudPipeline:
@@ -83,21 +59,21 @@ class FraudPipeline:
         self.version = ""
 
     def fit(self, training_set: TrainingSet) -> Self:
-        """Learn trees on the training span; calibration and thresholds on the calibration span."""
+        """Learn models on the training span; all that joins them on the calibration span."""
         columns, labels = self._columns(training_set.train)
         self.codes_ = learn_codes(columns, self.params.rarest_code)
-        sample = self._sample(self.decode(columns), labels)
-        self.rounds_ = self._rounds(sample, columns["event_at"])
-        self.boosters_ = train(
-            sample, INPUTS, self.params.lightgbm, self.rounds_, self.params.seeds
-        )
+        matrix = self.decode(columns)
+        self._fit_light(matrix, labels, columns["event_at"])
+        trained = BOOK.hits(matrix), labels
 
         columns, labels = self._columns(training_set.calibration)
-        raw = self.boosters_.raw(self.decode(columns))
+        matrix = self.decode(columns)
+        raw = self.boosters_.raw(matrix[:, : len(INPUTS)])
         self.calibration_ = fit_calibration(raw, labels)
-        self.thresholds_ = cheapest_thresholds(
-            self.calibration_(raw), labels, columns["amount"], self.params.costs
-        )
+        hits = BOOK.hits(matrix)
+        self.rules_calibration_ = fit_calibration(evidence(BOOK, hits), labels)
+        self._fit_rules(trained, (hits, labels), self.calibration_(raw))
+        self._fit_thresholds(matrix, labels, columns["amount"])
         return self
 
     def decode(self, columns: Columns) -> Array:
@@ -106,26 +82,24 @@ class FraudPipeline:
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        """The trees alone."""
-        return (OneModel(lambda matrix: self.calibration_(self.boosters_.raw(matrix)), "light"),)
+        """Rules, then the trees."""
+        return self.tiers_
 
     def infer(self, matrix: Array) -> Inferred:
         """Probability of fraud."""
-        return infer(self.tiers, matrix)
+        return infer(self.tiers_, matrix)
 
     def decide(self, inferred: Inferred, matrix: Array, columns: Columns) -> dict[str, list[Any]]:
         """Decisions, scores, and reasons for what is not approved."""
         scores = inferred.scores
         levels = self.thresholds_.levels(scores)
-        reasons: list[list[dict[str, Any]]] = [[] for _ in range(len(scores))]
-        flagged = np.flatnonzero(levels)
-        if len(flagged):
-            for row, found in zip(flagged, explain(matrix[flagged], self.boosters_), strict=True):
-                reasons[row] = found
+        names = [tier.name for tier in self.tiers_]
         return {
-            "decision": [DECISIONS[level] for level in levels],
+            "decision": [DECISIONS[level] for level in levels.tolist()],
             "score": scores.tolist(),
-            "reasons": reasons,
+            "tier": [names[tier] for tier in inferred.tiers.tolist()],
+            "rules": BOOK.marks(BOOK.hits(matrix)),
+            "reasons": self._reasons(inferred, matrix, levels),
         }
 
     def save(self, folder: Path) -> None:
@@ -135,6 +109,8 @@ class FraudPipeline:
         learned = {
             "codes": self.codes_,
             "calibration": asdict(self.calibration_),
+            "rules_calibration": asdict(self.rules_calibration_),
+            "acting": asdict(self.acting_),
             "thresholds": asdict(self.thresholds_),
             "rounds": self.rounds_,
         }
@@ -154,22 +130,78 @@ class FraudPipeline:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote, after checking every file."""
         manifest = verify(folder, system="fraud", feature_sets=FEATURE_SET_IDS)
-        params = manifest.params
-        pipeline = cls(
-            Params(**{**params, "costs": Costs(**params["costs"]), "seeds": tuple(params["seeds"])})
-        )
+        pipeline = cls(Params.of(manifest.params))
         learned = json.loads((folder / LEARNED).read_text())
         pipeline.version = manifest.version
         pipeline.codes_ = learned["codes"]
         pipeline.rounds_ = learned["rounds"]
         pipeline.calibration_ = Calibration(**learned["calibration"])
+        pipeline.rules_calibration_ = Calibration(**learned["rules_calibration"])
+        pipeline.acting_ = Acting(**learned["acting"])
         pipeline.thresholds_ = Thresholds(**learned["thresholds"])
         pipeline.boosters_ = Boosters.load(folder)
+        pipeline._assemble()
         return pipeline
 
     def importance(self) -> dict[str, float]:
-        """Share of the gain that each input brought, largest first."""
+        """Share of the gain that each input brought to the trees, largest first."""
         return self.boosters_.importance()
+
+    def _assemble(self) -> None:
+        """The tiers of what was learned."""
+        self.tiers_ = (
+            RulesTier(BOOK, Deciding(BOOK, self.acting_), self.rules_calibration_),
+            LightTier(self.boosters_, self.calibration_, float("inf")),
+        )
+
+    def _fit_light(self, matrix: Array, labels: Array, event_at: Array) -> None:
+        sample = self._sample(matrix[:, : len(INPUTS)], labels)
+        self.rounds_ = self._rounds(sample, event_at)
+        self.boosters_ = train(
+            sample, INPUTS, self.params.lightgbm, self.rounds_, self.params.seeds
+        )
+
+    def _fit_rules(
+        self, trained: tuple[Array, Array], calibration: tuple[Array, Array], light: Array
+    ) -> None:
+        """Let those rules act that show on both spans that they should."""
+        hits, labels = (np.concatenate(pair) for pair in zip(trained, calibration, strict=True))
+        # The trees would judge the rows that they learned.
+        prior = np.concatenate([np.full(len(trained[1]), np.nan), light])
+        self.acting_ = measure(
+            BOOK,
+            hits,
+            labels,
+            prior,
+            most_missed=self.params.most_missed,
+            least_precision=self.params.least_precision,
+        )
+
+    def _fit_thresholds(self, matrix: Array, labels: Array, amount: Array) -> None:
+        """The cheapest thresholds; a rule that decides otherwise than its score says goes."""
+        while True:
+            self._assemble()
+            scores = self.infer(matrix).scores
+            self.thresholds_ = cheapest_thresholds(scores, labels, amount, self.params.costs)
+            rule = contradicted(BOOK, self.acting_, self.thresholds_)
+            if rule is None:
+                return
+            score = self.acting_.scores[rule.code]
+            why = f"{rule.action}s what costs less otherwise, at a score of {score:.3f}"
+            self.acting_ = self.acting_.without(rule.code, why)
+
+    def _reasons(
+        self, inferred: Inferred, matrix: Array, levels: Array
+    ) -> list[list[dict[str, Any]]]:
+        reasons: list[list[dict[str, Any]]] = [[] for _ in range(len(levels))]
+        for number, tier in enumerate(self.tiers_):
+            rows = np.flatnonzero((levels > 0) & (inferred.tiers == number))
+            if not len(rows):
+                continue
+            found = explain(tier, BOOK, matrix[rows], inferred.scores[rows])
+            for row, reason in zip(rows, found, strict=True):
+                reasons[row] = reason
+        return reasons
 
     def _columns(self, frame: pl.DataFrame) -> tuple[dict[str, Array], Array]:
         columns = columns_of(frame.select(*READ, LABEL))

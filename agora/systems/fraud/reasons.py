@@ -1,47 +1,137 @@
-"""Reasons for a review or a decline: the rules that hold, then what raised the score most.
+"""Reasons for a review or a decline, in log-odds; they add up to the score.
 
-Only flagged payments are explained: TreeSHAP takes some ten times as long as the score itself.
+`base_rate` is where an average payment stands, `other` the sum of what is not listed. Evidence that
+the trees took from the inputs of a rule that holds is told as that rule. What calibration and
+stacking do to a model's log-odds is shared out in proportion. Only flagged payments are explained:
+TreeSHAP takes some ten times as long as the score itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agora.systems.fraud.features import INPUTS, TEXTS
-from agora.systems.fraud.rules import RULES, hits
+from agora.systems.fraud.tiers import WIDTH, RulesTier, evidence, logit
 
 if TYPE_CHECKING:
-    from agora.boosting import Boosters
+    from agora.systems.fraud.rules import Rulebook
+    from agora.systems.fraud.tiers import LightTier
 
-MOST_RULES, MOST_INPUTS = 3, 3
-# From weakest to strongest, and each rule's odds against the odds of one fraud in 200.
-_STRENGTH = np.array([np.log(r.weight / (1 - r.weight)) - np.log(0.005 / 0.995) for r in RULES])
+Array = np.ndarray[Any, Any]
+
+MOST = 6
+BASE_RATE, OTHER = "base_rate", "other"
+BASE_RATE_TEXT = "Where an average payment stands."
+OTHER_TEXT = "Everything else, for and against."
+# Below this the log-odds did not move, and there is nothing to share out.
+STILL = 1e-9
 
 
-def explain(matrix: np.ndarray[Any, Any], boosters: Boosters) -> list[list[dict[str, Any]]]:
-    """Reasons of each decoded row, rules first, each group strongest first."""
-    contributions = boosters.contributions(matrix)
-    strongest = np.argsort(-contributions, axis=1, kind="stable")[:, :MOST_INPUTS]
-    ruled = np.where(hits(matrix), _STRENGTH, -np.inf)
-    ranked = np.argsort(-ruled, axis=1, kind="stable")[:, :MOST_RULES]
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What made the log-odds of n payments: sums of named contributions.
+
+    Attributes:
+        base: Log-odds of an average payment.
+        codes: Names, (k,).
+        texts: The same in words, (k,).
+        contributions: (n, k); what they leave of the score is `other`.
+    """
+
+    base: float
+    codes: tuple[str, ...]
+    texts: tuple[str, ...]
+    contributions: Array
+
+
+def explain(
+    tier: RulesTier | LightTier, book: Rulebook, matrix: Array, scores: Array
+) -> list[list[dict[str, Any]]]:
+    """The reasons of payments that a tier scored: the strongest, the base rate, and the rest."""
+    if isinstance(tier, RulesTier):
+        return _told(_rule_parts(tier, matrix, scores), scores)
+    return _told(_light_parts(tier, book, matrix), scores)
+
+
+def _rule_parts(tier: RulesTier, matrix: Array, scores: Array) -> Parts:
+    """Parts of scores that the rules gave: the rule that decided, or all that accuse."""
+    hits = tier.book.hits(matrix)
+    base = float(tier.log_odds(evidence(tier.book, np.zeros_like(hits[:1])))[0])
+    strengths = hits * tier.book.strengths()
+    by = tier.deciding(hits)
+    decided = by >= 0
+    strengths[decided] = 0.0
+    strengths[decided, tier.deciding.places[by[decided]]] = 1.0
+    total = strengths.sum(axis=1, keepdims=True)
+    moved = (logit(scores) - base)[:, None]
+    shares = np.divide(strengths, total, out=np.zeros_like(strengths), where=total > 0)
+    rules = tier.book.rules
+    return Parts(
+        base,
+        tuple(rule.code for rule in rules),
+        tuple(rule.text for rule in rules),
+        shares * moved,
+    )
+
+
+def _light_parts(tier: LightTier, book: Rulebook, matrix: Array) -> Parts:
+    """Parts of the light model's calibrated log-odds: rules that hold, then single inputs."""
+    found = tier.boosters.contributions(matrix[:, :WIDTH])
+    contributions, expected = found[:, :-1], float(found[0, -1])
+    raw = found.sum(axis=1)
+    base = float(tier.log_odds(np.array([expected]))[0])
+    moved = raw - expected
+    scale = np.divide(
+        tier.log_odds(raw) - base, moved, out=np.zeros(len(raw)), where=np.abs(moved) > STILL
+    )
+    by_rule, by_input = _told_by_rules(book, book.hits(matrix), contributions)
+    return Parts(
+        base,
+        (*(rule.code for rule in book.rules), *INPUTS),
+        (*(rule.text for rule in book.rules), *(TEXTS[name] for name in INPUTS)),
+        np.concatenate([by_rule, by_input], axis=1) * scale[:, None],
+    )
+
+
+def _told(parts: Parts, scores: Array) -> list[list[dict[str, Any]]]:
+    found = parts.contributions
+    strongest = np.argsort(-found, axis=1, kind="stable")[:, :MOST]
+    values = np.take_along_axis(found, strongest, axis=1)
+    values[values <= STILL] = 0.0
+    rest = logit(scores) - parts.base - values.sum(axis=1)
     return [
-        [_rule(int(r), ruled[row, r]) for r in ranked[row] if ruled[row, r] > -np.inf]
-        + [
-            _input(int(i), contributions[row, i])
-            for i in strongest[row]
-            if contributions[row, i] > 0
+        [
+            *(
+                _reason(parts.codes[place], parts.texts[place], value)
+                for place, value in zip(places, row, strict=True)
+                if value
+            ),
+            _reason(BASE_RATE, BASE_RATE_TEXT, parts.base),
+            _reason(OTHER, OTHER_TEXT, left),
         ]
-        for row in range(len(matrix))
+        for places, row, left in zip(
+            strongest.tolist(), values.tolist(), rest.tolist(), strict=True
+        )
     ]
 
 
-def _rule(number: int, strength: float) -> dict[str, Any]:
-    rule = RULES[number]
-    return {"code": rule.code, "text": rule.text, "contribution": float(strength)}
+def _told_by_rules(book: Rulebook, hits: Array, contributions: Array) -> tuple[Array, Array]:
+    """Contributions moved from the inputs of an accusing rule that holds to the rule."""
+    by_input = contributions.copy()
+    by_rule = np.zeros(hits.shape)
+    for place in np.flatnonzero(book.accuses & hits.any(axis=0)):
+        rows = np.flatnonzero(hits[:, place])
+        cells = np.ix_(rows, book.inputs[place])
+        taken = by_input[cells].sum(axis=1)
+        # A rule whose inputs spoke for the payment is no reason.
+        rows, taken = rows[taken > 0], taken[taken > 0]
+        by_rule[rows, place] = taken
+        by_input[np.ix_(rows, book.inputs[place])] = 0.0
+    return by_rule, by_input
 
 
-def _input(number: int, contribution: float) -> dict[str, Any]:
-    name = INPUTS[number]
-    return {"code": name, "text": TEXTS[name], "contribution": float(contribution)}
+def _reason(code: str, text: str, contribution: float) -> dict[str, Any]:
+    return {"code": code, "text": text, "contribution": contribution}

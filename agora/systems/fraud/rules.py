@@ -1,141 +1,184 @@
-"""Rules: what an analyst would look for, in words. The baseline without learning, and reasons.
+"""Rules: what an analyst would look for, as typed and versioned data. `rulebook` holds fraud's own.
 
-A rule is data: it holds where all its conditions hold. All rules are evaluated at once.
+A rule holds where all its conditions hold. An active rule may approve or decline by itself or only
+speak (it is a reason, and evidence for the baseline without learning); a rule in shadow mode is
+evaluated and logged, and does nothing. All rules are evaluated at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from math import inf, isnan
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from agora.systems.fraud.features import INPUTS
+from agora.systems.fraud.features import CODED, INPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
 
 Array = np.ndarray[Any, Any]
+Comparison: TypeAlias = Literal["at_least", "at_most", "equals"]
+Action: TypeAlias = Literal["approve", "decline", "none"]
+Mode: TypeAlias = Literal["active", "shadow"]
+
+SHADOW = "shadow"
+PLACE = {name: at for at, name in enumerate(INPUTS)}
+
+
+class RuleError(ValueError):
+    """A rule that cannot be; the message names the rule and the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An input at or above a level; an unknown input fulfils nothing."""
+    """An input compared with a level; an unknown input fulfils nothing."""
 
     name: str
-    at_least: float
+    comparison: Comparison
+    level: float
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and largest value that fulfils it."""
+        least = -inf if self.comparison == "at_most" else self.level
+        return least, inf if self.comparison == "at_least" else self.level
 
 
-@dataclass(frozen=True, slots=True)
+def at_least(name: str, level: float) -> Condition:
+    """The input is at or above the level."""
+    return Condition(name, "at_least", level)
+
+
+def at_most(name: str, level: float) -> Condition:
+    """The input is at or below the level."""
+    return Condition(name, "at_most", level)
+
+
+def equals(name: str, level: float) -> Condition:
+    """The input is the level."""
+    return Condition(name, "equals", level)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A pattern of fraud.
+    """A pattern of payments, checked when it is made.
 
     Attributes:
         code: Stable name.
+        version: Raised by every change of its conditions: the log tells the versions apart.
         text: What it means, for an analyst and for the customer's file.
-        weight: Chance of fraud that it stands for, by itself; set by judgement, not fitted.
         conditions: What must hold, all of it.
+        weight: Chance of fraud that it stands for, by itself; set by judgement, not fitted. 0
+            accuses no one, as of a rule that approves.
+        action: What it does when it holds, if it is active.
+        mode: `shadow` until its back-test has convinced someone.
+        since: Day from which this version stands in the rule book.
     """
 
     code: str
     text: str
-    weight: float
     conditions: tuple[Condition, ...]
+    since: date
+    version: int = 1
+    weight: float = 0.0
+    action: Action = "none"
+    mode: Mode = "active"
+
+    def __post_init__(self) -> None:
+        self._must(self.code.isidentifier(), "code", "one word of letters, digits and _")
+        self._must(self.version >= 1, "version", "1 or more")
+        self._must(self.text.endswith("."), "text", "a sentence")
+        self._must(0 <= self.weight < 1, "weight", "a chance below 1")
+        self._must(self.action in get_args(Action), "action", f"one of {get_args(Action)}")
+        self._must(self.mode in get_args(Mode), "mode", f"one of {get_args(Mode)}")
+        self._must(len(self.conditions) > 0, "conditions", "at least one")
+        self._must(
+            self.action != "approve" or not self.weight, "weight", "0 for a rule that approves"
+        )
+        for number, condition in enumerate(self.conditions):
+            self._check(f"conditions[{number}]", condition)
+
+    @property
+    def name(self) -> str:
+        """Code and version, as the prediction log writes them."""
+        return f"{self.code}@{self.version}"
+
+    @property
+    def acts(self) -> bool:
+        """Whether it decides."""
+        return self.mode == "active" and self.action != "none"
+
+    def _check(self, field: str, condition: Condition) -> None:
+        name, level = condition.name, condition.level
+        self._must(name in PLACE, f"{field}.name", f"an input of the model; {name!r} is none")
+        self._must(
+            name not in CODED, f"{field}.name", f"a number; each training numbers {name!r} anew"
+        )
+        self._must(
+            condition.comparison in get_args(Comparison),
+            f"{field}.comparison",
+            f"one of {get_args(Comparison)}",
+        )
+        is_number = isinstance(level, int | float) and not isinstance(level, bool)
+        self._must(is_number and not isnan(level), f"{field}.level", "a number")
+
+    def _must(self, holds: bool, field: str, what: str) -> None:
+        if not holds:
+            raise RuleError(f"rule {self.code!r}: {field} must be {what}")
 
 
-RULES = (
-    Rule(
-        "amount_out_of_profile",
-        "The amount is over three times the customer's mean and above anything in 30 days.",
-        0.15,
-        (
-            Condition("customer_amount_over_amount_mean_30d", 3.0),
-            Condition("customer_amount_over_amount_max_30d", 1.0),
-        ),
-    ),
-    Rule(
-        "amount_far_out_of_profile",
-        "The amount is over five times the customer's mean.",
-        0.35,
-        (Condition("customer_amount_over_amount_mean_30d", 5.0),),
-    ),
-    Rule(
-        "amount_unusual_for_customer",
-        "The amount is five standard deviations above the customer's mean.",
-        0.15,
-        (Condition("customer_amount_deviation", 5.0),),
-    ),
-    Rule("large_amount", "The amount is 1,000 or more.", 0.02, (Condition("amount", 1_000.0),)),
-    Rule(
-        "merchant_with_frauds",
-        "At least two payments at the merchant became known as fraud in 7 days.",
-        0.10,
-        (Condition("merchant_fraud_count_7d", 2.0),),
-    ),
-    Rule(
-        "merchant_risky",
-        "One in ten of the merchant's recent payments became known as fraud.",
-        0.40,
-        (
-            Condition("merchant_fraud_share_7d", 0.10),
-            Condition("merchant_fraud_count_7d", 2.0),
-        ),
-    ),
-    Rule(
-        "card_known_fraud",
-        "A payment of the card became known as fraud in 7 days.",
-        0.20,
-        (Condition("card_fraud_count_7d", 1.0),),
-    ),
-    Rule(
-        "card_burst",
-        "Five payments with the card within an hour.",
-        0.15,
-        (Condition("card_payment_count_1h", 5.0),),
-    ),
-    Rule(
-        "card_merchants_burst",
-        "The card paid at three merchants within an hour.",
-        0.15,
-        (Condition("card_merchant_count_1h", 3.0),),
-    ),
-    Rule(
-        "device_many_cards",
-        "The device charged four cards in 30 days.",
-        0.20,
-        (Condition("device_card_count_30d", 4.0),),
-    ),
-    Rule(
-        "device_known_fraud",
-        "A payment from the device became known as fraud in 30 days.",
-        0.20,
-        (Condition("device_fraud_count_30d", 1.0),),
-    ),
-    Rule(
-        "impossible_travel",
-        "Over 900 km/h and 300 km from the customer's latest payment.",
-        0.10,
-        (Condition("speed", 900.0), Condition("distance_last", 300.0)),
-    ),
-    Rule(
-        "night_spending",
-        "At night, at several times the customer's usual spending.",
-        0.05,
-        (Condition("is_night", 1.0), Condition("customer_spending_pace", 5.0)),
-    ),
-)
+class Rulebook:
+    """Rules that are evaluated together.
 
-_FLAT = [condition for rule in RULES for condition in rule.conditions]
-_INPUT = np.array([INPUTS.index(condition.name) for condition in _FLAT])
-_LEVEL = np.array([[condition.at_least] for condition in _FLAT])
-_STARTS = np.cumsum([0, *(len(rule.conditions) for rule in RULES[:-1])])
-_LOG_HONEST = np.log1p([-rule.weight for rule in RULES])
+    Attributes:
+        rules: In the order of the columns of `hits`.
+        accuses: Which of them speak against a payment, (rules,) bool.
+        inputs: Places of the inputs that each looks at.
+    """
 
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        codes = [rule.code for rule in rules]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise RuleError(f"rule {twice[0]!r}: code must be that of one rule only")
+        self.rules = tuple(rules)
+        self.accuses = np.array([rule.mode == "active" and rule.weight > 0 for rule in rules])
+        self.inputs = [
+            np.unique([PLACE[condition.name] for condition in rule.conditions]) for rule in rules
+        ]
+        flat = [condition for rule in rules for condition in rule.conditions]
+        self._input = np.array([PLACE[condition.name] for condition in flat])
+        self._least, self._most = np.array([condition.bounds for condition in flat]).T[:, :, None]
+        self._starts = np.cumsum([0, *(len(rule.conditions) for rule in rules[:-1])])
+        self._log_honest = np.where(self.accuses, np.log1p([-rule.weight for rule in rules]), 0.0)
+        self._marks = [
+            f"{rule.name} {SHADOW}" if rule.mode == SHADOW else rule.name for rule in rules
+        ]
 
-def hits(matrix: Array) -> Array:
-    """Which rules hold, (n, len(RULES)), for decoded rows."""
-    # NaN >= level is false: what is unknown accuses no one.
-    held = matrix.T[_INPUT] >= _LEVEL
-    return np.asarray(np.logical_and.reduceat(held, _STARTS, axis=0).T)
+    def hits(self, matrix: Array) -> Array:
+        """Which rules hold, (n, rules) bool, for decoded rows."""
+        values = matrix.T[self._input]
+        # Not a number compares false: what is unknown fulfils nothing.
+        held = values >= self._least
+        held &= values <= self._most
+        return np.asarray(np.logical_and.reduceat(held, self._starts, axis=0).T)
 
+    def scores(self, hits: Array) -> Array:
+        """Chance of fraud by the accusing rules alone, as independent witnesses, (n,).
 
-def rule_scores(matrix: Array) -> Array:
-    """Chance of fraud by the rules alone, as independent witnesses: 1 - product of (1 - weight)."""
-    return np.asarray(-np.expm1(hits(matrix) @ _LOG_HONEST))
+        1 - product of (1 - weight).
+        """
+        return np.asarray(-np.expm1(hits @ self._log_honest))
+
+    def strengths(self) -> Array:
+        """What each rule adds to -ln(1 - score), (rules,)."""
+        return -self._log_honest
+
+    def marks(self, hits: Array) -> list[list[str]]:
+        """Names of the rules that hold in each row; those in shadow mode say so."""
+        found: list[list[str]] = [[] for _ in range(len(hits))]
+        for row, rule in zip(*(places.tolist() for places in hits.nonzero()), strict=True):
+            found[row].append(self._marks[rule])
+        return found

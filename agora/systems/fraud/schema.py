@@ -41,7 +41,7 @@ class Reason(BaseModel):
 
     code: str = Field(description="Stable name of a rule or a feature.")
     text: str = Field(description="The same in words.")
-    contribution: float = Field(description="How far it raised the risk, in log-odds.")
+    contribution: float = Field(description="How far it moved the risk, in log-odds.")
 
 
 class Decision(BaseModel):
@@ -53,4 +53,11 @@ class Decision(BaseModel):
     fallbacks: list[str] = Field(description="What did not answer: `store`, or a tier's name.")
     decision: Literal["approve", "review", "decline"]
     score: float = Field(ge=0, le=1, description="Probability that the payment is a fraud.")
-    reasons: list[Reason] = Field(description="Strongest first; empty when approved.")
+    tier: Literal["rules", "light", "deep"] = Field(description="What gave the score.")
+    rules: list[str] = Field(
+        description="Rules that hold, as code@version; those on trial end in `shadow`."
+    )
+    reasons: list[Reason] = Field(
+        description="Strongest first, then the base rate and the rest: their sum is the score's "
+        "log-odds. Empty when approved."
+    )

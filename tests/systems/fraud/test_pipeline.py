@@ -47,10 +47,10 @@ def test_decisions_follow_the_scores(fitted: FraudPipeline) -> None:
 def test_a_larger_amount_than_usual_never_lowers_what_the_rules_say(fitted: FraudPipeline) -> None:
     frame = rows(SYSTEM, 200, seed=3)
     from agora.pipeline import columns_of
-    from agora.systems.fraud.rules import rule_scores
+    from agora.systems.fraud.rulebook import BOOK
 
     larger = frame.with_columns(pl.col("amount") * 10)
-    before, after = (rule_scores(fitted.decode(columns_of(f))) for f in (frame, larger))
+    before, after = (BOOK.scores(BOOK.hits(fitted.decode(columns_of(f)))) for f in (frame, larger))
     assert (after >= before).all()
     assert (after > before).any()
 

@@ -1,0 +1,97 @@
+"""The cascade's tiers: rules, the light model, the deep model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agora.calibration import sigmoid
+from agora.cascade import Verdict
+from agora.systems.fraud.features import INPUTS
+from agora.systems.fraud.routing import LIGHT, RULES, Deciding
+
+if TYPE_CHECKING:
+    from agora.boosting import Boosters
+    from agora.calibration import Calibration
+    from agora.systems.fraud.rules import Rulebook
+
+Array = np.ndarray[Any, Any]
+
+WIDTH = len(INPUTS)
+# Rules that say nothing still leave a chance: without it their log-odds have no end.
+FLOOR = 1e-3
+# Probabilities end at two in a hundred million on both sides, where log-odds are still exact.
+FARTHEST = 18.0
+
+
+@dataclass(frozen=True, slots=True)
+class RulesTier:
+    """Decides what a rule is sure of; what it leaves open has the rules' calibrated evidence.
+
+    Attributes:
+        book: All rules.
+        deciding: Those that act, with the score of what each decides.
+        calibration: Of the evidence of the accusing rules.
+    """
+
+    book: Rulebook
+    deciding: Deciding
+    calibration: Calibration
+    name: str = RULES
+
+    def score(self, matrix: Array, scores: Array) -> Verdict:
+        """Scores of decided rows are their rule's."""
+        hits = self.book.hits(matrix)
+        by = self.deciding(hits)
+        decided = by >= 0
+        if decided.all():
+            return Verdict(self.deciding.scores[by], ~decided)
+        found = probabilities(self.log_odds(evidence(self.book, hits)))
+        found[decided] = self.deciding.scores[by[decided]]
+        return Verdict(found, ~decided)
+
+    def log_odds(self, raw: Array) -> Array:
+        """Calibrated log-odds of evidence."""
+        return self.calibration.log_odds(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class LightTier:
+    """Boosted trees; unsure from a score on.
+
+    Attributes:
+        boosters: The trees.
+        calibration: Of their log-odds.
+        deep_from: Score from which the deep model is asked; infinite without one.
+    """
+
+    boosters: Boosters
+    calibration: Calibration
+    deep_from: float
+    name: str = LIGHT
+
+    def score(self, matrix: Array, scores: Array) -> Verdict:
+        """Calibrated probabilities."""
+        found = probabilities(self.log_odds(self.boosters.raw(matrix[:, :WIDTH])))
+        return Verdict(found, found >= self.deep_from)
+
+    def log_odds(self, raw: Array) -> Array:
+        """Calibrated log-odds of the trees' own."""
+        return self.calibration.log_odds(raw)
+
+
+def evidence(book: Rulebook, hits: Array) -> Array:
+    """Log-odds of the accusing rules, as independent witnesses."""
+    return logit(np.maximum(book.scores(hits), FLOOR))
+
+
+def probabilities(log_odds: Array) -> Array:
+    """Probabilities that can be turned back."""
+    return sigmoid(np.clip(log_odds, -FARTHEST, FARTHEST))
+
+
+def logit(scores: Array) -> Array:
+    """Log-odds of probabilities."""
+    return np.asarray(np.log(scores) - np.log1p(-scores))

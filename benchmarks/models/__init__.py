@@ -1,0 +1,1 @@
+"""Quality of the models on simulated marketplaces, through the platform's real path."""
