@@ -1,0 +1,276 @@
+"""A network on the card's recent payments: attention over the steps, beside the light inputs.
+
+It sees what counts over windows cannot say: the order of payments, how each differs from the
+present one. Small enough for one payment on a CPU while the customer waits. Frauds are one in a
+hundred or a thousand: it learns from all of them and a part of the honest payments, by focal loss
+(Lin et al., 2017); `raw` takes both out of the log-odds again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from agora.imbalance import choose_rows, focal_loss, shift, without_focus
+from agora.systems.fraud.features import INPUTS
+from agora.systems.fraud.sequence import (
+    BUCKETS,
+    PAST_COLUMNS,
+    STEP_INPUTS,
+    SUMMARIES,
+    Steps,
+    steps,
+)
+from agora.torch_training import Training, device, fit, load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+Array = np.ndarray[Any, Any]
+
+WIDTH = len(INPUTS)
+STATICS = WIDTH + len(SUMMARIES)
+EVENT_AT = WIDTH + len(PAST_COLUMNS) + 1
+FAR = 6.0  # Standard deviations beyond which an input says nothing more.
+ROWS_AT_ONCE = 8_192  # Bounds the memory of a large batch.
+WEIGHTS, LEARNED = "network.safetensors", "network.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkParams:
+    """How the network is built and trained; each value with its reason."""
+
+    width: int = 32  # Of a step; 64 doubles the time of a row.
+    heads: int = 4  # Each looks for one kind of past payment.
+    hidden: int = 64  # Of the light inputs.
+    merchant_width: int = 4  # Of a bucket's embedding: merchants change, more would learn names.
+    dropout: float = 0.2  # Frauds are hundreds, weights thirty thousand.
+    gamma: float = 1.0  # Focal loss: how much what is already right counts less; 2 in the paper.
+    alpha: float = 0.5  # Weight of frauds against honest payments, after the choice of rows.
+    honest_per_fraud: int = 30  # More change little but the time.
+    fewest_honest: int = 20_000  # What is usual is learned from honest payments.
+    most_honest: int = 40_000  # Bounds the time: some ten seconds on two cores.
+    batch: int = 512  # Some frauds in each.
+    epochs: int = 15
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05  # Above AdamW's default, as frauds are few.
+    patience: int = 4
+    later_share: float = 0.15  # Latest share of the span, for early stopping.
+    frauds_to_choose: int = 60  # Fewer frauds in the later slice choose an epoch at random.
+    seed: int = 0
+
+    @property
+    def training(self) -> Training:
+        """The part that is common to all networks."""
+        names = {field.name for field in fields(Training)} & {f.name for f in fields(self)}
+        return Training(**{name: getattr(self, name) for name in names})
+
+
+class SequenceNetwork:
+    """Log-odds of fraud from decoded payments with their cards' sequences."""
+
+    def __init__(self, module: nn.Module, scale: dict[str, Array], params: NetworkParams) -> None:
+        self.module = module
+        self.scale = scale
+        self.params = params
+
+    @classmethod
+    def fit(
+        cls,
+        matrix: Array,
+        labels: Array,
+        params: NetworkParams,
+        *,
+        checkpoints: Path | None = None,
+    ) -> Self:
+        """Learn from decoded payments.
+
+        Args:
+            matrix: The light model's inputs, then `SEQUENCE_COLUMNS`, (n, width).
+            labels: 1 for a fraud.
+            params: How.
+            checkpoints: Folder that keeps the progress; a killed training goes on from there.
+        """
+        import torch
+
+        rows, kept = choose_rows(
+            labels, params.honest_per_fraud, params.fewest_honest, params.most_honest, params.seed
+        )
+        matrix, labels = matrix[rows], labels[rows]
+        seen = steps(matrix[:, WIDTH:])
+        scale = _learn_scale(matrix, seen)
+        scale["shift"] = np.array([shift(kept, params.alpha)])
+        with torch.random.fork_rng():
+            torch.manual_seed(params.seed)
+            module = build(params, int(scale["flagged"].sum())).to(device())
+        inputs = (*_inputs(matrix, seen, scale), torch.from_numpy(labels.astype(np.float32)))
+        early, late = _split(matrix[:, EVENT_AT], labels, params)
+        fit(
+            module,
+            lambda net, batch: focal_loss(net(*batch[:-1]), batch[-1], params.gamma, params.alpha),
+            lambda epoch: _batches(inputs, early, params, epoch),
+            params.training,
+            later=None if late is None else lambda net: _later_loss(net, inputs, late, params),
+            checkpoints=checkpoints,
+            run=sha256(np.ascontiguousarray(matrix).tobytes() + labels.tobytes()).hexdigest(),
+        )
+        return cls(module.cpu().eval(), scale, params)
+
+    def raw(self, matrix: Array) -> Array:
+        """Log-odds of the rows, (n,)."""
+        if len(matrix) > ROWS_AT_ONCE:
+            parts = range(0, len(matrix), ROWS_AT_ONCE)
+            return np.concatenate([self.raw(matrix[i : i + ROWS_AT_ONCE]) for i in parts])
+        import torch
+
+        with torch.inference_mode():
+            inputs = _inputs(matrix, steps(matrix[:, WIDTH:]), self.scale)
+            logits = self.module(*inputs).numpy().astype(np.float64)
+        return without_focus(logits, self.params.gamma) + self.scale["shift"]
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as safetensors, the parameters as JSON."""
+        import torch
+
+        learned = {f"scale/{name}": torch.from_numpy(v) for name, v in self.scale.items()}
+        weights = {f"module/{name}": v for name, v in self.module.state_dict().items()}
+        save_tensors(folder / WEIGHTS, {**learned, **weights}, {})
+        (folder / LEARNED).write_text(json.dumps(asdict(self.params), indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        params = NetworkParams(**json.loads((folder / LEARNED).read_text()))
+        tensors, _ = load_tensors(folder / WEIGHTS)
+        scale = {k[6:]: v.numpy() for k, v in tensors.items() if k.startswith("scale/")}
+        module = build(params, int(scale["flagged"].sum()))
+        module.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("module/")})
+        return cls(module.eval(), scale, params)
+
+
+def build(params: NetworkParams, flags: int) -> nn.Module:
+    """The untrained network for the light inputs, the summaries and so many missing flags."""
+    import torch
+    from torch import nn
+
+    width, heads = params.width, params.heads
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.merchant = nn.Embedding(BUCKETS + 1, params.merchant_width)
+            nn.init.normal_(self.merchant.weight, std=0.1)
+            self.step = nn.Sequential(
+                nn.Linear(len(STEP_INPUTS) + params.merchant_width, width), nn.GELU(),
+                nn.Linear(width, width), nn.GELU(),
+            )  # fmt: skip
+            self.static = nn.Sequential(
+                nn.Linear(STATICS + flags, params.hidden), nn.GELU(), nn.Dropout(params.dropout)
+            )
+            self.query = nn.Linear(params.hidden + width, width)
+            self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
+            self.head = nn.Sequential(
+                nn.Linear(params.hidden + 2 * width, params.hidden), nn.GELU(),
+                nn.Dropout(params.dropout), nn.Linear(params.hidden, 1),
+            )  # fmt: skip
+
+        def forward(
+            self, statics: Tensor, inputs: Tensor, merchants: Tensor, known: Tensor
+        ) -> Tensor:
+            n, length = merchants.shape
+            step = self.step(torch.cat([inputs, self.merchant(merchants)], 2))  # (n, L, width)
+            static = self.static(statics)  # (n, hidden)
+            now = step[:, 0]  # (n, width)
+            query = self.query(torch.cat([static, now], 1)).view(n, heads, 1, -1)
+            key = self.key(step).view(n, length, heads, -1).permute(0, 2, 3, 1)  # (n, h, d, L)
+            value = self.value(step).view(n, length, heads, -1).transpose(1, 2)  # (n, h, L, d)
+            weight = (query @ key) * (width / heads) ** -0.5
+            weight = weight.masked_fill(~known[:, None, None], -1e9).softmax(-1)  # (n, h, 1, L)
+            pooled = (weight @ value).reshape(n, width)
+            return self.head(torch.cat([static, now, pooled], 1)).squeeze(1)  # type: ignore[no-any-return]
+
+    return Network()
+
+
+def _split(event_at: Array, labels: Array, params: NetworkParams) -> tuple[Array, Array | None]:
+    """Rows to learn from, and later ones that choose the epoch where they hold enough frauds."""
+    late = event_at >= np.quantile(event_at, 1 - params.later_share)
+    if labels[late].sum() < params.frauds_to_choose:
+        return np.arange(len(labels)), None
+    return np.flatnonzero(~late), np.flatnonzero(late)
+
+
+def _batches(
+    inputs: tuple[Tensor, ...], rows: Array, params: NetworkParams, epoch: int
+) -> Sequence[tuple[Tensor, ...]]:
+    import torch
+
+    order = np.random.default_rng((params.seed, epoch)).permutation(rows)
+    cuts = np.array_split(order, max(1, len(order) // params.batch))
+    return [tuple(part[torch.from_numpy(cut)] for part in inputs) for cut in cuts]
+
+
+def _later_loss(
+    module: nn.Module, inputs: tuple[Tensor, ...], rows: Array, params: NetworkParams
+) -> float:
+    import torch
+
+    place = next(module.parameters()).device
+    total = 0.0
+    for cut in np.array_split(rows, len(rows) // ROWS_AT_ONCE + 1):
+        *parts, labels = (part[torch.from_numpy(cut)].to(place) for part in inputs)
+        loss = focal_loss(module(*parts), labels, params.gamma, params.alpha)
+        total += float(loss) * len(cut)
+    return total / len(rows)
+
+
+def _statics(matrix: Array, seen: Steps) -> Array:
+    """Light inputs and summaries on a scale without long tails, NaN where unknown."""
+    found = np.concatenate([matrix[:, :WIDTH], seen.summary], axis=1)
+    return np.asarray(np.copysign(np.log1p(np.abs(found)), found))
+
+
+def _learn_scale(matrix: Array, seen: Steps) -> dict[str, Array]:
+    """What standardises the inputs."""
+    found = _statics(matrix, seen)
+    missing = np.isnan(found)
+    found[missing] = 0.0
+    count = np.maximum((~missing).sum(axis=0), 1)
+    mean = found.sum(axis=0) / count
+    spread = np.sqrt(np.maximum((found**2).sum(axis=0) / count - mean**2, 0.0))
+    valid = seen.inputs[seen.known]
+    share = missing.mean(axis=0)
+    return {
+        "mean": mean,
+        "inverse": np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0),
+        # One that is always or never missing tells nothing.
+        "flagged": (share > 1e-3) & (share < 1 - 1e-3),
+        "step_mean": valid.mean(axis=0),
+        "step_inverse": 1 / np.maximum(valid.std(axis=0), 1e-3),
+    }
+
+
+def _inputs(matrix: Array, seen: Steps, scale: dict[str, Array]) -> tuple[Tensor, ...]:
+    """The module's arguments: statics, steps, merchants, known."""
+    import torch
+
+    found = _statics(matrix, seen)
+    flags = np.isnan(found[:, scale["flagged"]])
+    found -= scale["mean"]
+    found *= scale["inverse"]
+    np.clip(found, -FAR, FAR, out=found)
+    found[found != found] = 0.0  # NaN: at the mean.
+    inputs = (seen.inputs - scale["step_mean"]) * scale["step_inverse"]
+    return (
+        torch.from_numpy(np.concatenate([found, flags], axis=1, dtype=np.float32)),
+        torch.from_numpy(inputs.astype(np.float32)),
+        torch.from_numpy(seen.merchants),
+        torch.from_numpy(seen.known),
+    )
