@@ -24,7 +24,7 @@ from assets.partitions import range_tags
 from resources.instance import instance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -91,7 +91,12 @@ def reason_of(event: dg.DagsterEvent) -> str:
 
 
 def materialize_range(
-    here: Settings, start: date, end: date, select: str = "*", out: TextIO = sys.stdout
+    here: Settings,
+    start: date,
+    end: date,
+    select: str = "*",
+    out: TextIO = sys.stdout,
+    as_of: date | None = None,
 ) -> list[str]:
     """Materialize what `select` names for the days [start, end); returns what failed and why.
 
@@ -101,6 +106,7 @@ def materialize_range(
         end: Day after the last.
         select: Dagster's asset selection, as `key:"raw/payments"+ and not group:fraud`.
         out: Where progress goes.
+        as_of: What training sets may know; all that is built when None.
     """
     # Imported here: it imports all assets, and the progress of a run needs none of them.
     from definitions import definitions_for
@@ -125,12 +131,19 @@ def materialize_range(
             run_id=run_id,
             asset_selection=sorted(keys),
             tags=range_tags(str(start), str(end - timedelta(days=1))),
-            run_config=QUIET,
+            run_config=QUIET | _training_sets(keys, as_of),
             raise_on_error=False,
         )
     if result.success:
         return []
     return [*(progress.failures or ["the run failed"]), f"log: {log}"]
+
+
+def _training_sets(keys: Iterable[dg.AssetKey], as_of: date | None) -> dict[str, Any]:
+    """Configuration of the selected training sets."""
+    steps = [key.path[0] for key in keys if key.path[-1] == "training_set"] if as_of else []
+    known = {"config": {"as_of": f"{as_of}T00:00:00+00:00"}}
+    return {"ops": {f"{system}__training_set": known for system in steps}} if steps else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,11 +152,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start", type=date.fromisoformat, required=True, help="first day")
     parser.add_argument("--end", type=date.fromisoformat, required=True, help="day after the last")
     parser.add_argument("--select", default="*", help="Dagster asset selection")
+    parser.add_argument("--as-of", type=date.fromisoformat, help="what training sets may know")
+    parser.add_argument("--then", default="", help="sensor that is evaluated afterwards, once")
     given = parser.parse_args(arguments)
     if given.end <= given.start:
         parser.error(f"--end {given.end} is not after --start {given.start}")
     warnings.simplefilter("ignore")
-    failures = materialize_range(settings(), given.start, given.end, given.select)
+    failures = materialize_range(
+        settings(), given.start, given.end, given.select, as_of=given.as_of
+    )
+    if given.then and not failures:
+        from assets.tick import tick
+
+        failures = tick(settings(), given.then)
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0

@@ -1,0 +1,55 @@
+"""Evaluate a sensor once and run what it asks for, in this process: what the daemon does."""
+
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import TextIO
+from uuid import uuid4
+
+import dagster as dg
+
+from agora.settings import Settings
+from assets.run import QUIET, Progress
+from resources.instance import instance
+
+
+def tick(here: Settings, sensor: str, out: TextIO = sys.stdout) -> list[str]:
+    """Evaluate a sensor and execute its runs; returns what failed and why.
+
+    Args:
+        here: The instance's settings.
+        sensor: Its name, as `fraud_retrain`.
+        out: Where progress goes.
+    """
+    # Imported here: it imports all assets.
+    from definitions import definitions_for
+
+    loaded, store = definitions_for(here), instance(here)
+    repository = loaded.get_repository_def()
+    if not repository.has_sensor_def(sensor):
+        return [f"there is no sensor {sensor!r}"]
+    context = dg.build_sensor_context(
+        instance=store, repository_def=repository, sensor_name=sensor, definitions=loaded
+    )
+    asked = repository.get_sensor_def(sensor).evaluate_tick(context)
+    if not asked.run_requests:
+        print(f"    {sensor}: {asked.skip_message or 'asks for nothing'}", file=out, flush=True)
+    return [
+        failure for each in asked.run_requests or [] for failure in _run(here, loaded, each, out)
+    ]
+
+
+def _run(here: Settings, loaded: dg.Definitions, request: dg.RunRequest, out: TextIO) -> list[str]:
+    store, run_id, progress = instance(here), str(uuid4()), Progress(out)
+    print(f"    {request.job_name} for {request.run_key}", file=out, flush=True)
+    store.add_event_listener(run_id, progress)
+    log = here.home / "logs" / f"{run_id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+        result = loaded.resolve_job_def(str(request.job_name)).execute_in_process(
+            instance=store,
+            run_id=run_id,
+            tags=dict(request.tags),
+            run_config={**QUIET, **(request.run_config or {})},
+            raise_on_error=False,
+        )
+    return [] if result.success else [*(progress.failures or ["the run failed"]), f"log: {log}"]
