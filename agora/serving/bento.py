@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import gc
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agora.serving.live import Live
 from agora.stores.predictions import FilePredictionLog
-from agora.stores.valkey import open_online
+from agora.stores.valkey import open_online, revive_online
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from agora.serving.observer import Observer
+    from agora.serving.tiers import Remote
     from agora.settings import Settings
     from agora.system import System
 
 MODEL_FILE = "model.json"
 """Beside a built bento's service.py: names the model in the BentoML store."""
 TIMEOUT_SECONDS = 2.0
-# A lookup takes a tenth of a millisecond; a store that needs this long is down.
-STORE_SECONDS = 0.05
+LOOKUP = "feature_lookup"
 GC_THRESHOLDS = (50_000, 50, 50)
 
 
@@ -46,11 +49,32 @@ def baked_tag(service: Path) -> str | None:
     return json.loads(path.read_text())["tag"] if path.exists() else None
 
 
-def open_live(system: System, settings: Settings, baked: Path | None) -> Live:
-    """Connect a system's service to its store and log, load its model and follow deployments."""
-    online = open_online(settings, timeout=STORE_SECONDS)
+def open_live(
+    system: System,
+    settings: Settings,
+    baked: Path | None,
+    *,
+    observer: Observer | None = None,
+    remotes: Mapping[str, Remote] | None = None,
+) -> Live:
+    """Connect a system's service to its store and log, load its model and follow deployments.
+
+    Args:
+        system: The system.
+        settings: The instance.
+        baked: Pipeline folder of the bento; None in development.
+        observer: Is told of each answer.
+        remotes: Tiers that another process runs, by name.
+    """
+    stages = system.budgets.stages_ms
+    # The buffer is there to be used: a machine that stutters is no outage of the store.
+    budget = stages[LOOKUP] + stages.get("buffer", 0.0)
+    online = open_online(settings, timeout=budget / 1e3)
     log = FilePredictionLog(settings.prediction_log / system.name)
-    live = Live(system, settings, online, log, baked=baked)
+    live = Live(
+        system, settings, online, log, baked=baked, observer=observer, remotes=remotes,
+        revive=partial(revive_online, settings, online),
+    )  # fmt: skip
     live.start()
     return live
 

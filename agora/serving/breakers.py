@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # One late answer of a busy machine is no outage; three in a row are.
 FAILURES = 3
 PAUSE_SECONDS = 1.0
+CLOSED = pybreaker.STATE_CLOSED
 
 
 class Breaker(pybreaker.CircuitBreakerListener):
@@ -49,11 +50,11 @@ class Breaker(pybreaker.CircuitBreakerListener):
     def is_suspect(self) -> bool:
         """Whether the last call failed."""
         breaker = self._breaker
-        return breaker.fail_counter > 0 or breaker.current_state != pybreaker.STATE_CLOSED
+        return breaker.fail_counter > 0 or breaker.current_state != CLOSED
 
     def allows(self) -> bool:
         """Whether a call may be made now; when it is, say how it went."""
-        if self._breaker.current_state == pybreaker.STATE_CLOSED:
+        if self._breaker.current_state == CLOSED:
             return True
         if time.monotonic() - self._changed_at < PAUSE_SECONDS:
             return False

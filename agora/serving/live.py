@@ -16,14 +16,20 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from agora.adjustments import AdjustmentsError, adjusted, parted, pointer_path
+from agora.serving.breakers import CLOSED
 from agora.serving.golden import first_difference
+from agora.serving.lookups import STORE
 from agora.serving.predictor import Predictor
+from agora.serving.repeats import Repeats
 from agora.stores import deployments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from agora.pipeline import Pipeline
+    from agora.serving.observer import Observer
+    from agora.serving.tiers import Remote
     from agora.settings import Settings
     from agora.stores.deployments import Deployment
     from agora.stores.online import OnlineStore
@@ -51,6 +57,9 @@ class Live:
         log: PredictionLog,
         *,
         baked: Path | None = None,
+        observer: Observer | None = None,
+        remotes: Mapping[str, Remote] | None = None,
+        revive: Callable[[], None] | None = None,
     ) -> None:
         """Load the first version.
 
@@ -60,12 +69,20 @@ class Live:
             online: Online store, shared by all versions.
             log: Prediction log, shared by all versions.
             baked: Pipeline folder of the bento; None in development.
+            observer: Is told of each answer.
+            remotes: Tiers that another process runs, by name.
+            revive: Starts the online store again, where that is ours to do; called while its
+                breaker is not closed.
         """
         self.system = system
         self.problem = ""
         self._settings = settings
         self._online = online
         self._log = log
+        self._observer = observer
+        self._remotes = remotes
+        self._revive = revive
+        self._repeats = Repeats(system.name, settings.answers_seconds, online)
         self._alias: str | None = None
         self._paths = (
             deployments.path_of(settings.deployments, system.name),
@@ -85,6 +102,7 @@ class Live:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._repeats.close()
         self._log.close()
         self._online.close()
 
@@ -116,6 +134,7 @@ class Live:
             "online_store": _answers(self._online),
             "problem": self.problem or None,
             "strangers": strangers(self.system.name),
+            "breakers": self.predictor.breakers(),
             "counts": dict(self.predictor.counts),
         }
 
@@ -155,13 +174,19 @@ class Live:
             # A payment is better judged without them than not at all.
             pipeline, self.problem = model, str(error)
             logger.error("%s: serving without adjustments: %s", self.system.name, error)
-        return Predictor(self.system, pipeline, self._online, self._log)
+        return self._around(pipeline)
+
+    def _around(self, pipeline: Pipeline) -> Predictor:
+        return Predictor(
+            self.system, pipeline, self._online, self._log,
+            observer=self._observer, repeats=self._repeats, remotes=self._remotes,
+        )  # fmt: skip
 
     def _adjust(self) -> None:
         """Take the adjustments in force around the same model; those before stay if torn."""
         pipeline = self._adjusted()
         if pipeline.version != self.predictor.pipeline.version:
-            self.predictor = Predictor(self.system, pipeline, self._online, self._log)
+            self.predictor = self._around(pipeline)
             logger.info("%s: now serving version %s", self.system.name, pipeline.version)
 
     def _adjusted(self) -> Pipeline:
@@ -179,6 +204,14 @@ class Live:
             if (mark := self._mark()) != self._seen:
                 self._seen = mark
                 self.follow()
+            if self._revive is not None and self.predictor.breakers().get(STORE) != CLOSED:
+                self._revived(self._revive)
+
+    def _revived(self, revive: Callable[[], None]) -> None:
+        try:
+            revive()
+        except Exception as error:
+            logger.error("online store: not started again: %s", type(error).__name__)
 
     def _mark(self) -> tuple[tuple[int, int], ...]:
         return tuple(map(_mark, self._paths))

@@ -49,6 +49,19 @@ def start(folder: Path) -> str:
     return f"unix://{socket}"
 
 
+def revive(folder: Path) -> str:
+    """Start the server again if it died; its new URL, or nothing while it lives or was stopped.
+
+    One that lives and does not answer is left alone: it may only be slow.
+    """
+    with _locked(folder):
+        # Whoever stops a server removes its address.
+        if not (folder / "address").exists() or _alive(folder):
+            return ""
+        _end(folder)
+        return f"unix://{_launch(folder)}"
+
+
 def stop(folder: Path) -> None:
     """Stop the server of this folder, if one runs; its data stays."""
     if not folder.exists():

@@ -99,14 +99,8 @@ class ValkeyOnlineStore:
     """
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            # Nothing is tried again in silence: the caller has a budget and a fallback.
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self._timeout = timeout
+        self._pool = self._pool_of(url)
         # Connections that nobody uses now. redis-py's way through its pool costs more than the
         # round trip itself.
         self._idle: list[Any] = []
@@ -201,10 +195,25 @@ class ValkeyOnlineStore:
         except OSError:
             return False
 
+    def move(self, url: str) -> None:
+        """Use the server at another address from now on."""
+        self._pool = self._pool_of(url)
+        self._idle = []
+
     def close(self) -> None:
         """Give connections back."""
         while self._idle:
             self._idle.pop().disconnect()
+
+    def _pool_of(self, url: str) -> redis.ConnectionPool:
+        return redis.ConnectionPool.from_url(
+            url,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            # Nothing is tried again in silence: the caller has a budget and a fallback.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
 
     def _write_blocks(self, keys: list[str], packed: bytes, size: int) -> int:
         """Write some blocks in one round trip; doing it twice changes nothing."""
@@ -259,6 +268,12 @@ def open_online(settings: Settings, timeout: float = 5.0) -> ValkeyOnlineStore:
     """
     url = settings.online_url or embedded.start(settings.home / "online")
     return ValkeyOnlineStore(url, timeout=timeout)
+
+
+def revive_online(settings: Settings, store: ValkeyOnlineStore) -> None:
+    """Start the embedded Valkey again if it was killed; another server has its own keeper."""
+    if not settings.online_url and (url := embedded.revive(settings.home / "online")):
+        store.move(url)
 
 
 def stop_online(settings: Settings) -> None:
