@@ -53,6 +53,12 @@ class Settings(BaseSettings):
         "memory", description="Requests per key are counted per worker, in online_url, or not."
     )
     metrics_open: bool = Field(False, description="Whether GET /metrics needs no key.")
+    answers_seconds: float = Field(
+        5.0, ge=0, description="How long a repeated request gets the same answer; 0: never."
+    )
+    deep: Literal["auto", "in_process", "service"] = Field(
+        "auto", description="Where deep tiers run; auto: a service of its own where a GPU is."
+    )
     public_data: Path | None = Field(None, description="Folder with the public data sets.")
 
     @field_validator("home")
