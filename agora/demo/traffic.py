@@ -1,56 +1,53 @@
-"""The demo's caller: starts the deployed service and sends it a day's payments, as an app would."""
+"""The demo's traffic: an app sends a day's payments, analysts review what is flagged."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
-from agora.settings import child_environment
+from agora.demo.service import TrafficError, calling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
     from pathlib import Path
 
+    from agora.demo.service import Caller
     from agora.settings import Settings
 
-REQUESTS = 500
+REQUESTS = 2_000
 WARM_UP = 50
-READY_SECONDS = 60.0
-
-
-class TrafficError(RuntimeError):
-    """The service did not start or did not answer as it should."""
+ANALYST = "demo analyst"
+__all__ = ["TrafficError", "drive"]
 
 
 def drive(settings: Settings, project: Path, day: date) -> dict[str, Any]:
-    """Send payments of a day one after the other; returns latencies and decisions.
+    """Send payments of a day one after the other, then the analysts' verdicts.
 
     The first requests warm the service up and are not measured.
+
+    Returns:
+        Latencies, counts of decisions and tiers, verdicts, one request with its answer.
     """
     payments = _payments(settings, day)
-    with _service(settings, project) as connection:
+    with calling(settings, project) as caller:
         answers, milliseconds = [], []
         for payment in payments:
             started = time.perf_counter()
-            answers.append(_post(connection, payment))
+            answers.append(caller.post("/score", payment, "score"))
             milliseconds.append(1_000 * (time.perf_counter() - started))
+        verdicts = _review(settings, caller, payments, answers)
     measured = np.array(milliseconds[WARM_UP:])
-    decisions, counts = np.unique([answer["decision"] for answer in answers], return_counts=True)
     return {
         "requests": len(measured),
         "p50_ms": round(float(np.quantile(measured, 0.5)), 2),
         "p99_ms": round(float(np.quantile(measured, 0.99)), 2),
         "degraded": sum(answer["degraded"] for answer in answers),
-        "decisions": dict(zip(decisions.tolist(), counts.tolist(), strict=True)),
+        "decisions": _counts([answer["decision"] for answer in answers]),
+        "tiers": _counts([answer["tier"] for answer in answers]),
+        "verdicts": verdicts,
         "example": {"request": payments[-1], "answer": answers[-1]},
     }
 
@@ -64,54 +61,32 @@ def _payments(settings: Settings, day: date) -> list[dict[str, Any]]:
     return rows.tail(REQUESTS + WARM_UP).drop("event_at").to_dicts()
 
 
-@contextmanager
-def _service(settings: Settings, project: Path) -> Iterator[http.client.HTTPConnection]:
-    with socket.socket() as probe:
-        probe.bind((settings.service_host, 0))
-        port = probe.getsockname()[1]
-    log = settings.home / "logs" / "demo_service.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "agora.cli", "serve", "fraud", "--port", str(port)]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command,
-            cwd=project,
-            env=child_environment(settings),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as child,
-    ):
-        try:
-            yield _connect(settings.service_host, port, child, log)
-        finally:
-            child.terminate()
+def _review(
+    settings: Settings,
+    caller: Caller,
+    payments: list[dict[str, Any]],
+    answers: list[dict[str, Any]],
+) -> dict[str, int]:
+    """Verdicts on everything that was not approved; the simulator knows the truth."""
+    truth = pl.read_parquet(settings.home / "truth" / "payments.parquet")
+    frauds = set(truth.filter("is_fraud")["payment_id"])
+    found = []
+    for payment, answer in zip(payments, answers, strict=True):
+        if answer["decision"] != "approve":
+            is_fraud = payment["payment_id"] in frauds
+            found.append("fraud" if is_fraud else "genuine")
+            caller.post(
+                "/outcomes",
+                {
+                    "prediction_id": answer["prediction_id"],
+                    "payment_id": payment["payment_id"],
+                    "is_fraud": is_fraud,
+                },
+                "analyst",
+            )
+    return _counts(found)
 
 
-def _connect(
-    host: str, port: int, child: subprocess.Popen[bytes], log: Path
-) -> http.client.HTTPConnection:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and child.poll() is None:
-        connection = http.client.HTTPConnection(host, port, timeout=10)
-        try:
-            connection.request("GET", "/readyz")
-            ready = connection.getresponse()
-            ready.read()
-            if ready.status == http.client.OK:
-                return connection
-        except OSError:
-            pass
-        connection.close()
-        time.sleep(0.2)
-    raise TrafficError(f"the service was not ready within {READY_SECONDS:.0f} s; see {log}")
-
-
-def _post(connection: http.client.HTTPConnection, payment: dict[str, Any]) -> dict[str, Any]:
-    connection.request("POST", "/score", json.dumps(payment), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    body = response.read()
-    if response.status != http.client.OK:
-        raise TrafficError(f"POST /score answered {response.status}: {body.decode()}")
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+def _counts(values: list[str]) -> dict[str, int]:
+    names, counts = np.unique(values, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -15,6 +15,7 @@ from agora.deployment.process import running
 from agora.serving import Predictor
 from agora.serving.golden import differing_field
 from agora.stores import deployments, embedded
+from agora.stores.keys import KeyStore
 
 if TYPE_CHECKING:
     import subprocess
@@ -52,17 +53,21 @@ def smoke(
             update={
                 "home": home,
                 "service_host": "127.0.0.1",
+                # Each answer is computed by the bento that is tried.
+                "answers_seconds": 0.0,
                 "online_url": settings.online_url or embedded.start(settings.home / "online"),
             }
         )
         (home / "bentoml").symlink_to(settings.bentoml_home)
+        # Of that home and gone with it: no key of the instance is made or asked for.
+        token = KeyStore(here.keys).create("smoke", "deployment")
         deployments.write(here.deployments, deployments.Pointer(current=candidate))
         port = _free_port()
         log = home / "service.log"
         with running(built.folder, Path(built.folder), here, port, log) as child:
             _wait(child, port, log)
-            _compare_answers(Predictor(system, pipeline, online), candidate, port)
-            _check_model(candidate, port)
+            _compare_answers(Predictor(system, pipeline, online), candidate, port, token)
+            _check_model(candidate, port, token)
 
 
 def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -71,7 +76,7 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
         if child.poll() is not None or b"Application startup failed" in log.read_bytes():
             break
         try:
-            if _call(port, "GET", "/readyz")[0] == 200:
+            if _call(port, "", "GET", "/readyz")[0] == 200:
                 return
         except OSError:
             time.sleep(0.1)
@@ -79,12 +84,12 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise DeploymentError(f"the bento did not start: {said[-1] if said else 'it said nothing'}")
 
 
-def _compare_answers(predictor: Predictor, candidate: Deployment, port: int) -> None:
+def _compare_answers(predictor: Predictor, candidate: Deployment, port: int, token: str) -> None:
     for number, request in enumerate(pair["request"] for pair in candidate.golden):
         # Features may be written between the two answers: only a lasting difference counts.
         for _ in range(ATTEMPTS):
             expected = predictor.predict_one(request).model_dump(mode="json")
-            status, answer = _call(port, "POST", "/score", request)
+            status, answer = _call(port, token, "POST", "/score", request)
             field = differing_field(expected, answer) if status == 200 else f"status {status}"
             if field is None:
                 break
@@ -92,8 +97,8 @@ def _compare_answers(predictor: Predictor, candidate: Deployment, port: int) -> 
             raise DeploymentError(f"golden request {number} is answered differently in {field}")
 
 
-def _check_model(candidate: Deployment, port: int) -> None:
-    _, model = _call(port, "GET", "/model")
+def _check_model(candidate: Deployment, port: int, token: str) -> None:
+    _, model = _call(port, token, "GET", "/model")
     if model["problem"] or model["version"] != candidate.version:
         raise DeploymentError(
             f"it serves version {model['version']}, not {candidate.version}: {model['problem']}"
@@ -104,11 +109,12 @@ def _check_model(candidate: Deployment, port: int) -> None:
         raise DeploymentError(f"the bento loads {', '.join(model['strangers'])}")
 
 
-def _call(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+def _call(port: int, token: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        connection.request(method, path, content, headers)
         response = connection.getresponse()
         text = response.read().strip()
         return response.status, json.loads(text) if text else None

@@ -1,7 +1,7 @@
 """A small load generator: some keep-alive connections, each sending its next request on an answer.
 
 Run as a process of its own, so that it shares neither core nor interpreter lock with the service:
-`python -m benchmarks.performance.http_load PORT CONNECTIONS REQUESTS < bodies.jsonl`.
+`python -m benchmarks.performance.http_load PORT CONNECTIONS REQUESTS TOKEN < bodies.jsonl`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ class Connection:
         return int(headers.split(b" ", 2)[1]) if whole else None
 
 
-def drive(port: int, connections: int, requests: int, bodies: list[bytes]) -> dict[str, list]:
+def drive(
+    port: int, connections: int, requests: int, token: str, bodies: list[bytes]
+) -> dict[str, list]:
     """Latencies in milliseconds and the number of answers by status."""
-    sent = [_request(port, body) for body in bodies]
+    sent = [_request(port, token, body) for body in bodies]
     latencies: list[float] = []
     statuses: dict[int, int] = {}
     started = 0
@@ -72,14 +74,14 @@ def drive(port: int, connections: int, requests: int, bodies: list[bytes]) -> di
     return {"latencies": latencies, "statuses": sorted(statuses.items())}
 
 
-def _request(port: int, body: bytes) -> bytes:
+def _request(port: int, token: str, body: bytes) -> bytes:
     head = (
         f"POST /score HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
 if __name__ == "__main__":
     bodies = [line.encode() for line in sys.stdin.read().splitlines()]
-    print(json.dumps(drive(*map(int, sys.argv[1:4]), bodies)))
+    print(json.dumps(drive(*map(int, sys.argv[1:4]), sys.argv[4], bodies)))

@@ -11,7 +11,7 @@ from agora.serving.http import Scoring, ScoringFirst
 from agora.settings import settings
 from agora.systems.fraud import SYSTEM
 
-scoring = Scoring(SYSTEM)
+scoring = Scoring(SYSTEM, settings())
 
 
 @bentoml.service(name=SYSTEM.name, **options(settings()))

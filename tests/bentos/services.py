@@ -16,6 +16,7 @@ from agora.deployment.process import running
 from agora.serving.golden import golden_answers
 from agora.stores import deployments
 from agora.stores.deployments import Deployment, Pointer
+from agora.stores.keys import ROLES, KeyStore
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.pipeline import FraudPipeline, Params
 from tests.systems.synthetic import training_set
@@ -67,18 +68,30 @@ class Service:
     settings: Settings
     child: subprocess.Popen[bytes]
     log: Path
+    tokens: dict[str, str]
 
     def call(
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, Any]:
+        status, answer, _ = self.ask(method, path, body, **headers)
+        return status, answer
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Any, dict[str, str]]:
+        """A call with the key that the page asks for, unless it brings one; also its headers."""
+        role = {"/score": "score", "/outcomes": "analyst"}.get(path, "operator")
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if not {"authorization", "x-api-key"} & sent.keys():
+            sent["authorization"] = f"Bearer {self.tokens[role]}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            sent = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, sent)
             response = connection.getresponse()
             text = response.read()
             is_json = "json" in (response.getheader("content-type") or "")
-            return response.status, json.loads(text) if is_json else text.decode()
+            answer = json.loads(text) if is_json else text.decode()
+            return response.status, answer, {k.lower(): v for k, v in response.getheaders()}
         finally:
             connection.close()
 
@@ -93,8 +106,10 @@ def serving(settings: Settings, log: Path) -> Iterator[Service]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    keys = KeyStore(settings.keys)
+    tokens = {role: keys.create(f"test-{role}", role, rate=10**6) for role in ROLES}
     with running("bentos.fraud.service", PROJECT, settings, port, log) as child:
-        service = Service(port, settings, child, log)
+        service = Service(port, settings, child, log, tokens)
         until = time.monotonic() + 120
         while True:
             try:

@@ -152,7 +152,8 @@ def test_a_bad_body_gets_a_clear_refusal(service: Service, body: bytes, expected
 def test_a_body_without_a_length_is_limited_too(service: Service) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
     chunks = (b" " * 10_000 for _ in range(10))
-    headers = {"Content-Type": "application/json"}
+    token = service.tokens["score"]
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     connection.request("POST", "/score", chunks, headers, encode_chunked=True)
     assert connection.getresponse().status == 413
 
@@ -261,7 +262,7 @@ def test_an_answer_is_in_the_log_although_the_service_is_killed(service: Service
     log, lake = service.settings.prediction_log / "fraud", Lake(service.settings.lake)
     drain(log, lake)
     before = lake.read("predictions/fraud").height
-    answers = [service.score({**PAYMENT, "payment_id": f"p-{n}"})[1] for n in range(20)]
+    answers = [service.score({**PAYMENT, "payment_id": f"killed-{n}"})[1] for n in range(20)]
     (worker,) = psutil.Process(service.child.pid).children()
     service.child.kill()
     worker.kill()
