@@ -91,14 +91,14 @@ def _feature_model(feature_set: FeatureSet) -> dict[str, Any]:
     ]
     heads += [(feature.name, "double", feature.description) for feature in feature_set.features]
     name = f"ftr_{feature_set.name}"
+    tests = [_in_window("primary_key", name, "feature_date", columns=[key, "arrived_at"])]
+    if chains := _chains(feature_set.names):
+        tests.append(_in_window("windows_nest", name, "feature_date", chains=chains))
     return {
         "name": name,
         "description": feature_set.description,
         "config": {"meta": _dagster("features", feature_set.owner)},
-        "data_tests": [
-            _in_window("primary_key", name, "feature_date", columns=[key, "arrived_at"]),
-            _in_window("windows_nest", name, "feature_date", chains=_chains(feature_set.names)),
-        ],
+        "data_tests": tests,
         "columns": [
             {"name": name, "data_type": kind, "description": text} for name, kind, text in heads
         ],

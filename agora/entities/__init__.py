@@ -2,12 +2,13 @@
 
 Themes. `daily`: windows that end at a midnight, one row per entity and day, computed
 by the day's batch. `recent`: windows that end at the entity's latest payment, one row per payment
-that arrived. `labels`: what became known of its payments, one row per moment at which one resolved.
+that arrived. `sequence`: the entity's latest payments one by one, at the same moments. `labels`:
+what became known of its payments, one row per moment at which one resolved.
 """
 
 from __future__ import annotations
 
-from agora.entities.cards import CARDS_DAILY, CARDS_RECENT
+from agora.entities.cards import CARDS_DAILY, CARDS_RECENT, CARDS_SEQUENCE
 from agora.entities.customers import CUSTOMERS_DAILY, CUSTOMERS_RECENT
 from agora.entities.devices import DEVICES_DAILY, DEVICES_RECENT
 from agora.entities.merchants import MERCHANTS_DAILY, MERCHANTS_LABELS, MERCHANTS_RECENT
@@ -15,7 +16,7 @@ from agora.entities.merchants import MERCHANTS_DAILY, MERCHANTS_LABELS, MERCHANT
 FEATURE_SETS = {
     feature_set.name: feature_set
     for feature_set in (
-        CUSTOMERS_DAILY, CUSTOMERS_RECENT, CARDS_DAILY, CARDS_RECENT,
+        CUSTOMERS_DAILY, CUSTOMERS_RECENT, CARDS_DAILY, CARDS_RECENT, CARDS_SEQUENCE,
         MERCHANTS_DAILY, MERCHANTS_RECENT, MERCHANTS_LABELS, DEVICES_DAILY, DEVICES_RECENT,
     )
 }  # fmt: skip

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from agora.entities.sequences import latest_payments
 from agora.entities.windows import daily_frauds, daily_payments, recent_payments
 from agora.features import Entity, Feature, FeatureSet
+
+SEQUENCE_LENGTH = 16
 
 CARD = Entity("card", "A payment card, known by its token.")
 
@@ -27,6 +30,18 @@ CARDS_RECENT = FeatureSet(
         Feature("last_amount", "Amount of the latest payment."),
     ),
     description="One row per card and arrived payment: the short windows as they then stood.",
+    freshness=timedelta(hours=26),
+    owner="team:payments",
+)
+
+CARDS_SEQUENCE = FeatureSet(
+    name="cards__sequence",
+    entity=CARD,
+    features=latest_payments(SEQUENCE_LENGTH),
+    description=(
+        f"One row per card and arrived payment: the card's {SEQUENCE_LENGTH} latest payments as "
+        "then known, of the last 60 days."
+    ),
     freshness=timedelta(hours=26),
     owner="team:payments",
 )

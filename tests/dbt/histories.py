@@ -76,12 +76,12 @@ def _payments(random: np.random.Generator, count: int) -> pl.DataFrame:
         row = {
             "payment_id": f"p{number}",
             "customer_id": f"customer{random.integers(5)}",
-            "card_id": f"card{random.integers(6)}",
+            "card_id": _card(random, number),
             "merchant_id": f"merchant{random.integers(4)}",
             "device_id": None if random.random() < 0.2 else f"device{random.integers(4)}",
             "amount": round(float(random.gamma(2, 30)), 2),
             "currency": "EUR",
-            "channel": "web",
+            "channel": ("web", "app", "in_store")[number % 3],
             "latitude": None if random.random() < 0.2 else float(random.uniform(-60, 60)),
             "longitude": float(random.uniform(-60, 60)),
             "event_at": event_at,
@@ -94,6 +94,11 @@ def _payments(random: np.random.Generator, count: int) -> pl.DataFrame:
             rows.append(row)
     frame = raw("payments", rows)
     return frame.filter(pl.col("arrival_date") < END)
+
+
+def _card(random: np.random.Generator, number: int) -> str:
+    # One card pays so seldom that few payments reach far back.
+    return f"card{random.integers(6)}" if number % 25 else "card_seldom_used"
 
 
 def _correction(random: np.random.Generator, event_at: datetime) -> dict[str, object]:

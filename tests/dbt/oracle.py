@@ -9,9 +9,12 @@ import statistics
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from agora.entities.sequences import merchant_bucket
 from tests.dbt.labels_oracle import resolved_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
 
     from agora.features import FeatureSet
@@ -37,6 +40,8 @@ class Oracle:
         entity = feature_set.entity.name
         if feature_set.name.endswith("__recent"):
             rows = self._recent(entity, start, end)
+        elif feature_set.name.endswith("__sequence"):
+            rows = self._sequence(entity, start, end)
         elif feature_set.name.endswith("__labels"):
             payments = self.tables["payments"]
             rows = resolved_rows(payments, self.labels, self._usual_amount, start, end)
@@ -107,8 +112,20 @@ class Oracle:
         return mean
 
     def _recent(self, entity: str, start: date, end: date) -> list[Row]:
-        key, rows = f"{entity}_id", []
-        payments = self.tables["payments"]
+        return [
+            {**heads, **short(own, heads["feature_at"])}
+            for heads, own in self._moments(entity, start, end)
+        ]
+
+    def _sequence(self, entity: str, start: date, end: date) -> list[Row]:
+        return [
+            {**heads, **sequence(own, heads["feature_date"])}
+            for heads, own in self._moments(entity, start, end)
+        ]
+
+    def _moments(self, entity: str, start: date, end: date) -> Iterator[tuple[Row, list[Row]]]:
+        """When versions of an entity's payments arrived, with its payments as they then stood."""
+        key, payments = f"{entity}_id", self.tables["payments"]
         moments = {
             (row[key], arriving["arrived_at"])
             for arriving in payments
@@ -121,13 +138,11 @@ class Oracle:
         for name, moment in moments:
             known = [row for row in payments if row["arrived_at"] <= moment]
             frontier = max(row["event_at"] for row in known if row[key] == name)
-            own = [row for row in newest(known, "payment_id") if row[key] == name]
-            rows.append({
+            heads = {
                 key: name, "feature_at": frontier, "arrived_at": moment,
                 "feature_date": moment.date(),
-                **short(own, frontier),
-            })  # fmt: skip
-        return rows
+            }  # fmt: skip
+            yield heads, [row for row in newest(known, "payment_id") if row[key] == name]
 
 
 def newest(rows: list[Row], key: str) -> list[Row]:
@@ -193,3 +208,22 @@ def short(payments: list[Row], frontier: datetime) -> Row:
         **found,
         **{f"last_{name}": last.get(name) for name in ("amount", "latitude", "longitude")},
     }
+
+
+def sequence(payments: list[Row], day: date) -> Row:
+    """The 16 latest payments of the 60 days before the day, the newest first."""
+    first = datetime.combine(day, time(), UTC) - timedelta(days=60)
+    inside = [row for row in payments if row["event_at"] >= first]
+    inside.sort(key=lambda row: (row["event_at"], row["payment_id"]), reverse=True)
+    found: Row = {}
+    for place in range(16):
+        row = inside[place] if place < len(inside) else None
+        found |= {
+            f"amount_{place + 1}": row and row["amount"],
+            f"event_at_{place + 1}": row and row["event_at"].timestamp(),
+            f"merchant_{place + 1}": row and merchant_bucket(row["merchant_id"]),
+            f"channel_{place + 1}": row and ("web", "app", "in_store").index(row["channel"]),
+            f"latitude_{place + 1}": row and row["latitude"],
+            f"longitude_{place + 1}": row and row["longitude"],
+        }
+    return found

@@ -1,0 +1,1 @@
+{{ newest_payments('card', length=16) }}
