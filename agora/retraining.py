@@ -56,9 +56,9 @@ class Stimulus:
 
 
 class Find(Protocol):
-    """Says in words what is wrong on a monitored day; empty when nothing is."""
+    """Says what is wrong on a monitored day; something false when nothing is."""
 
-    def __call__(self, lake: Lake, system: System, day: date) -> str:
+    def __call__(self, lake: Lake, system: System, day: date) -> object:
         """Look at one day."""
         ...
 
@@ -112,8 +112,8 @@ def _monitored(system: System, lake: Lake, find: Mapping[Kind, Find]) -> Iterato
     if day is None:
         return
     for kind, look in find.items():
-        if text := look(lake, system, day):
-            yield Stimulus(kind, str(day), text)
+        if found := look(lake, system, day):
+            yield Stimulus(kind, str(day), str(found))
 
 
 def _labels(system: System, lake: Lake, since: datetime, until: datetime) -> Iterator[Stimulus]:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, time
 import dagster as dg
 
 from agora.dataset import TrainingSet, build_training_set
+from agora.pipeline import Pipeline, PipelineError
 from agora.plots import plots
 from agora.settings import Settings
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.system import System
+from assets.decisions import decide
 from assets.profile import counts, end_of, table_metadata
 from assets.stage import asset_of, check_spec, image, keys_of, metrics_of
 from resources.compute import TRAINING
@@ -79,7 +81,7 @@ def model(system: System) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         rows = TrainingSet.load(lake, system.name)
         pipeline = system.build().fit(rows)
-        champion = models.load(system) if models.alias(system) else None
+        champion, incomparable = champion_of(system, models)
         report = system.evaluate(pipeline, rows, champion)
         images, tags = plots(report), {"dagster_run_id": context.run.run_id}
         version = models.register(
@@ -95,6 +97,7 @@ def model(system: System) -> dg.AssetsDefinition:
                 "folder": dg.MetadataValue.path(str(models.folder(system, version))),
                 "parameters": dg.MetadataValue.json(card.training_configuration),
                 "importance": image(images["importance.png"]),
+                **({"champion_not_compared": incomparable} if incomparable else {}),
                 **metrics_of(report),
             }
         )
@@ -121,12 +124,22 @@ def evaluation(system: System) -> dg.AssetsDefinition:
         ],
         description="One report per model version, with intervals: baselines, champion, slices.",
     )
-    def reported(models: dg.ResourceParam[ModelRegistry]) -> dg.MaterializeResult:
-        report = models.report(system, CHALLENGER)
+    def reported(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        models: dg.ResourceParam[ModelRegistry],
+    ) -> dg.MaterializeResult:
+        version = str(models.alias(system, CHALLENGER))
+        report = models.report(system, version)
         verdict = system.gate.check(report)
+        if not verdict.passed:
+            decide(
+                context.run, lake, models, system, version, "refused",
+                by="gate", report=report, reasons=verdict.reasons,
+            )  # fmt: skip
         return dg.MaterializeResult(
             metadata={
-                "version": models.alias(system, CHALLENGER),
+                "version": version,
                 "report": dg.MetadataValue.md(report.markdown()),
                 **{name.removesuffix(".png"): image(png) for name, png in plots(report).items()},
                 **metrics_of(report),
@@ -142,6 +155,20 @@ def evaluation(system: System) -> dg.AssetsDefinition:
         )
 
     return reported
+
+
+def champion_of(system: System, models: ModelRegistry) -> tuple[Pipeline | None, str]:
+    """The champion to compare with, or why there is none to compare with.
+
+    A champion of other feature sets cannot score today's rows; its successor is held to the
+    baselines alone, and says so.
+    """
+    if models.alias(system) is None:
+        return None, ""
+    try:
+        return models.load(system), ""
+    except PipelineError as error:
+        return None, str(error)
 
 
 def known_until(lake: Lake, system: System) -> datetime:

@@ -1,11 +1,14 @@
 """From a model to answers: online features, bento, batch predictions, the live service's log."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import dagster as dg
 
-from agora.deployment import deploy
+from agora.adjustments import adjusted
+from agora.deployment import DeploymentError, deploy
+from agora.evaluation import Report
 from agora.online_features import publish
 from agora.serving import Predictor
 from agora.settings import Settings
@@ -14,6 +17,7 @@ from agora.stores.lake import Lake, Window
 from agora.stores.models import ModelRegistry
 from agora.stores.online import OnlineStore
 from agora.system import System
+from assets.decisions import decide, failed_checks
 from assets.learning import CHALLENGER
 from assets.partitions import DAILY, ONE_RUN, days_of
 from assets.profile import counts, end_of, table_metadata
@@ -77,16 +81,21 @@ def bento(system: System) -> dg.AssetsDefinition:
     )
     def deployed(
         context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
-        verdict = system.gate.check(models.report(system, CHALLENGER))
-        if not verdict.passed:
-            # A run of this asset alone does not see the check that blocks it elsewhere.
-            raise dg.Failure(f"the gate is closed: {'; '.join(verdict.reasons)}")
-        version = str(models.alias(system, CHALLENGER))
-        deployment = deploy(system, version, settings, run_id=context.run.run_id)
+        version, before = str(models.alias(system, CHALLENGER)), models.alias(system)
+        report = models.report(system, CHALLENGER)
+        say = partial(decide, context.run, lake, models, system, version, report=report)
+        refuse_what_is_closed(system, report, context.instance, say)
+        try:
+            deployment = deploy(system, version, settings, run_id=context.run.run_id)
+        except DeploymentError as error:
+            say("refused", by="deployment", reasons=[str(error)])
+            raise
         models.promote(system, version)
+        say("promoted", by="gate", reasons=system.gate.check(report).held, before=before)
         return dg.MaterializeResult(
             metadata={
                 "version": version,
@@ -97,6 +106,21 @@ def bento(system: System) -> dg.AssetsDefinition:
         )
 
     return deployed
+
+
+def refuse_what_is_closed(
+    system: System, report: Report, instance: dg.DagsterInstance, say: Callable[..., bool]
+) -> None:
+    """Stop where the gate or a blocking check is closed.
+
+    A run of the bento alone does not see the checks that block it elsewhere.
+    """
+    closed = {"gate": "; ".join(system.gate.check(report).reasons)}
+    closed |= {f"check:{name}": why for name, why in failed_checks(instance, system).items()}
+    for by, reason in closed.items():
+        if reason:
+            say("refused", by=by, reasons=[reason])
+            raise dg.Failure(f"the {by.replace(':', ' ')} is closed: {reason}")
 
 
 def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
@@ -116,8 +140,11 @@ def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         models: dg.ResourceParam[ModelRegistry],
+        settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
-        predictor = Predictor(system, models.load(system), lake=lake)
+        champion = models.load(system)
+        pipeline = adjusted(champion, settings.adjustments, system.name, system.entities)
+        predictor = Predictor(system, pipeline, lake=lake)
         table, rows, decisions = f"{system.name}/predictions", {}, {}
         # A commit per day: memory stays that of a day, and a run that dies keeps the days before.
         for day in map(date.fromisoformat, context.partition_keys):

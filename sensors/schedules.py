@@ -7,8 +7,11 @@ import dagster as dg
 
 from agora.registry import SYSTEMS
 from agora.settings import Settings
+from agora.system import System
 from agora.tables import TABLES
+from assets.decisions import STIMULUS
 from assets.partitions import range_tags
+from sensors.retrain import job_of, training
 
 DAILY_MART = dg.AssetKey(["marts", "payments"])
 """Built in every daily run: a day whose raw tables are newer has changed since."""
@@ -59,6 +62,34 @@ def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
         return dg.RunRequest(run_key=yesterday, tags=range_tags(first, yesterday))
 
     return daily
+
+
+def training_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """`<system>_training` at 04:00 UTC, after the day's data; stopped except in production."""
+    return [training_schedule(system, settings) for system in SYSTEMS.values()]
+
+
+def training_schedule(system: System, settings: Settings) -> dg.ScheduleDefinition:
+    """One training a day, unless one is running."""
+    in_production = settings.environment == "production"
+
+    @dg.schedule(
+        name=f"{system.name}_training",
+        job_name=job_of(system),
+        cron_schedule="0 4 * * *",
+        execution_timezone="UTC",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if in_production else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="A challenger a day, on all that has become known.",
+    )
+    def trained(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if (run_id := training(context.instance, system)) is not None:
+            return dg.SkipReason(f"run {run_id[:8]} is training")
+        now = context.scheduled_execution_time or datetime.now(UTC)
+        return dg.RunRequest(run_key=str(now.date()), tags={STIMULUS: f"schedule/{now.date()}"})
+
+    return trained
 
 
 def changed_days(instance: dg.DagsterInstance) -> list[str]:

@@ -44,7 +44,15 @@ def without(found: dict[str, Any], systems: set[str]) -> dict[str, Any]:
         "jobs": {
             name: [key for key in keys if kept(key)]
             for name, keys in found["jobs"].items()
-            if name.removesuffix("_training") not in systems
+            if name.rpartition("_")[0] not in systems
+        },
+        **{
+            kind: {
+                name: shown
+                for name, shown in found[kind].items()
+                if name.rpartition("_")[0] not in systems
+            }
+            for kind in ("schedules", "sensors")
         },
     }
 

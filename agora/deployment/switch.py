@@ -14,7 +14,10 @@ from agora.deployment.smoke import smoke
 from agora.pipeline import PipelineError
 from agora.serving.golden import first_difference, golden_answers
 from agora.stores import deployments
+from agora.stores.decisions import Decision, person, record
 from agora.stores.deployments import Deployment, Pointer
+from agora.stores.lake import Lake
+from agora.stores.models import ModelRegistry, UnknownModelError
 from agora.stores.valkey import open_online
 
 if TYPE_CHECKING:
@@ -77,8 +80,18 @@ def deploy(
         return candidate
 
 
-def rollback(system: System, settings: Settings) -> Deployment:
+def rollback(
+    system: System, settings: Settings, *, by: str | None = None, reason: str = ""
+) -> Deployment:
     """Point the service at what it served before; a second rollback takes the first one back.
+
+    The registry's champion follows, so that batches and the next challenger meet what serves.
+
+    Args:
+        system: The system.
+        settings: The instance.
+        by: Who decides; the person who runs this by default.
+        reason: Why, for the record.
 
     Raises:
         DeploymentError: Nothing was served before, or it can no longer be.
@@ -95,12 +108,26 @@ def rollback(system: System, settings: Settings) -> Deployment:
         if difference := first_difference(system, pipeline, earlier.golden):
             raise DeploymentError(f"version {earlier.version}: {difference}")
         deployments.write(settings.deployments, Pointer(current=earlier, previous=pointer.current))
+        # Serving comes first: what follows is for the books.
+        models = ModelRegistry(settings)
+        if earlier.version in models.versions(system):
+            models.promote(system, earlier.version)
+        record(
+            Lake(settings.lake, settings.lake_options),
+            Decision(
+                system=system.name,
+                version=earlier.version,
+                action="rolled_back",
+                by=by or person(),
+                reasons=[reason] if reason else [],
+                champion_before=pointer.current.version,
+                champion_after=earlier.version,
+            ),
+        )
         return earlier
 
 
 def _registered(system: System, version: str, settings: Settings) -> Path:
-    from agora.stores.models import ModelRegistry, UnknownModelError
-
     try:
         return ModelRegistry(settings).folder(system, version)
     except UnknownModelError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from agora.adjustments import parted
 from agora.evaluation import CANDIDATE, Report
 from agora.pipeline import verify
 from agora.stores.cards import ModelCard, card_of
@@ -153,7 +154,8 @@ class ModelRegistry:
         return Report.from_json((self._artifacts(system, version) / REPORT).read_text())
 
     def _artifacts(self, system: System, version: str) -> Path:
-        number = self.alias(system, version) if version in ALIASES else version
+        # Adjustments do not change a model's files.
+        number = self.alias(system, version) if version in ALIASES else parted(version)[0]
         rows = self._select(
             "select source from model_versions where name = :name and version = :version "
             "and current_stage <> 'Deleted_Internal'",
