@@ -1,0 +1,116 @@
+"""The batch's SQL for the stream: dbt compiles the models once, each batch runs them as they are.
+
+Only what a model reads is another: `payments` is what the stream holds of the touched entities, and
+the run's window is the batch instead of days. So a value has one definition, whoever computes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from agora.entities import FEATURE_SETS
+from agora.warehouse import PROJECT, run_dbt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agora.features import FeatureSet
+    from agora.settings import Settings
+
+# Days that no data has: they stand for the window until a batch comes.
+FIRST, LAST = date(1901, 2, 3), date(1902, 3, 4)
+SOURCE = "payments"
+SETS = ("cards__recent", "customers__recent", "merchants__recent", "devices__recent",
+        "cards__sequence")  # fmt: skip
+"""What the stream keeps fresh; a set that stands on another's rows comes after it."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A feature set's compiled SQL.
+
+    Attributes:
+        feature_set: What it computes.
+        sql: Reads `payments`, and `moments` where it stands on another set's rows.
+        moments: Name of that set, or nothing.
+    """
+
+    feature_set: FeatureSet
+    sql: str
+    moments: str = ""
+
+    @property
+    def longest(self) -> timedelta | None:
+        """The longest window; None where it counts payments instead."""
+        if self.moments:
+            return None
+        has_day = any(name.endswith("_24h") for name in self.feature_set.names)
+        return timedelta(hours=24 if has_day else 1)
+
+    def windowed(self, first: datetime, last: datetime) -> str:
+        """The SQL for what arrived from `first` to `last`.
+
+        A set of its own moments takes the window to the microsecond: to it, `arrival_date` is the
+        arrival itself. One that stands on another set's rows has its moments from there.
+        """
+        if self.moments:
+            start, end = f"date '{first.date()}'", f"date '{last.date() + timedelta(days=1)}'"
+        else:
+            end = f"timestamptz '{last + timedelta(microseconds=1)}'"
+            start = f"timestamptz '{first}'"
+        return self.sql.replace(f"date '{FIRST}'", start).replace(f"date '{LAST}'", end)
+
+
+def load_models(settings: Settings) -> list[Model]:
+    """The models in the order in which they run; compiled anew when the project's SQL changed."""
+    wanted = [name for name in SETS if name in FEATURE_SETS]
+    path = settings.home / "streams" / f"models-{fingerprint(wanted)}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished.write_text(json.dumps(_compiled(settings, wanted), indent=1))
+        unfinished.replace(path)
+    found = json.loads(path.read_text())
+    return [
+        Model(FEATURE_SETS[name], found[name]["sql"], found[name]["moments"]) for name in wanted
+    ]
+
+
+def fingerprint(wanted: list[str]) -> str:
+    """Changes when the dbt project or the list of sets does."""
+    digest = hashlib.sha256(json.dumps(wanted).encode())
+    files = [PROJECT / "dbt_project.yml"]
+    for folder in ("macros", "models"):
+        files += sorted((PROJECT / folder).rglob("*.sql"))
+    for path in files:
+        digest.update(f"{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _compiled(settings: Settings, wanted: list[str]) -> dict[str, dict[str, str]]:
+    target = settings.home / "streams" / "dbt"
+    selected = ["--select", *(f"ftr_{name}" for name in wanted)]
+    run_dbt(settings, ["compile", "--target-path", str(target), *selected], FIRST, LAST)
+    return {name: _model(target, name) for name in wanted}
+
+
+def _model(target: Path, name: str) -> dict[str, str]:
+    nodes: dict[str, Any] = json.loads((target / "manifest.json").read_text())["nodes"]
+    node = nodes[f"model.agora.ftr_{name}"]
+    sql, moments = node["compiled_code"], ""
+    for parent in node["depends_on"]["nodes"]:
+        read = nodes[parent]
+        if read["name"] != SOURCE:
+            moments = read["name"].removeprefix("ftr_")
+        sql = sql.replace(read["relation_name"], "moments" if read["name"] != SOURCE else SOURCE)
+    return {"sql": sql, "moments": moments}
+
+
+def moment(microseconds: int) -> datetime:
+    """A time of the stream as a datetime; exact."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

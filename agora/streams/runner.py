@@ -1,0 +1,250 @@
+"""The runner: events to online features within a second or two, and to Delta exactly once.
+
+A batch is read, taken, computed and written online; every few seconds what came together goes to
+the lake. The last commit of a flush, that of `stream/payments`, is the stream's position: whatever
+a kill interrupts is read again from there, gives the same rows, and what the other tables have
+already is left out. Online rows are written before the flush; writing them again changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+import polars.selectors as cs
+import structlog
+
+from agora.ingest.rejects import QUARANTINE
+from agora.stores import embedded
+from agora.stores.events import open_events
+from agora.stores.lake import Lake
+from agora.stores.valkey import open_online
+from agora.streams.features import Computer
+from agora.streams.intake import take
+from agora.streams.landing import land
+from agora.streams.memory import Memory
+from agora.streams.models import load_models
+from agora.streams.sink import Sink
+from agora.streams.tables import PAYMENTS_SCHEMA, feature_schema
+from agora.tables import PAYMENTS
+
+if TYPE_CHECKING:
+    from threading import Event as Flag
+
+    from agora.features import FeatureSet
+    from agora.settings import Settings
+    from agora.stores.events import Batch, EventStore
+    from agora.stores.online import OnlineStore
+    from agora.streams.intake import Intake
+    from agora.streams.models import Model
+
+log = structlog.get_logger(__name__)
+
+TOPIC = PAYMENTS.name
+GROUP = "features"
+READ_EVENTS = 5_000
+READ_WAIT = 0.5
+# Fewer commits are cheaper, and only the lake is behind in the meantime.
+FLUSH_SECONDS = 10.0
+FLUSH_ROWS = 50_000
+# A landed file is read by every ingestion of its day.
+LAND_SECONDS = 300.0
+PAUSE_SECONDS = 1.0
+# A gap lets events gather: a batch costs the same whether it holds one event or fifty.
+GAP_SECONDS = 0.1
+
+
+def run(settings: Settings, once: bool = False, stop: Flag | None = None) -> int:
+    """Keep the features of `payments` fresh until told to stop.
+
+    Args:
+        settings: Where the events, the lake and the online store are.
+        once: End when there are no more events.
+        stop: Ends the run when set, after a last flush.
+
+    Returns:
+        How many events were taken.
+
+    Raises:
+        OvertakenError: Another process runs on the same topic.
+    """
+    models = load_models(settings)
+    events, online = open_events(settings), open_online(settings)
+    runner = Runner(settings, models, events, online)
+    try:
+        return runner.run(once, stop)
+    finally:
+        events.close()
+        online.close()
+
+
+@dataclass
+class _Pending:
+    """What came since the last flush."""
+
+    payments: list[pl.DataFrame] = field(default_factory=list)
+    rejected: list[pl.DataFrame] = field(default_factory=list)
+    features: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    rows: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+
+class Runner:
+    """One run over the topic; a killed one is continued by the next.
+
+    Args:
+        settings: Where files land.
+        models: What is computed, in order.
+        events: Where events come from.
+        online: Where the newest rows go.
+    """
+
+    def __init__(
+        self, settings: Settings, models: list[Model], events: EventStore, online: OnlineStore
+    ) -> None:
+        lake = Lake(settings.lake, settings.lake_options)
+        self._settings, self._lake, self._models = settings, lake, models
+        self._events, self._online = events, online
+        self._sets: list[FeatureSet] = [model.feature_set for model in models]
+        self._features = {
+            each.name: Sink(
+                lake, f"stream/{each.name}", feature_schema(each), "feature_date", TOPIC
+            )
+            for each in self._sets
+        }
+        self._rejects = Sink(
+            lake, f"quarantine/stream_{TOPIC}", pl.DataFrame(schema=QUARANTINE).to_arrow().schema,
+            "arrival_date", TOPIC,
+        )  # fmt: skip
+        self._payments = Sink(lake, f"stream/{TOPIC}", PAYMENTS_SCHEMA, "arrival_date", TOPIC)
+        self.position, self.watermark = self._payments.position, self._payments.watermark
+        self._memory: Memory | None = None
+        self._computer: Computer | None = None
+        self._pending = _Pending()
+        # Rows that the online store does not have yet, by set.
+        self._unwritten: dict[str, list[pl.DataFrame]] = {}
+        self._landed = time.monotonic()
+
+    def run(self, once: bool, stop: Flag | None) -> int:
+        """Read until there is nothing left or the run is stopped, then flush and land."""
+        taken = 0
+        while not (stop and stop.is_set()):
+            began = time.monotonic()
+            try:
+                count = self.turn()
+            except (ConnectionError, TimeoutError) as error:
+                if once:
+                    raise
+                self._recover(error)
+                continue
+            if once and not count:
+                break
+            taken += count
+            if not once and count < READ_EVENTS:
+                time.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
+        self.flush()
+        land(self._settings, TOPIC, PAYMENTS)
+        return taken
+
+    def turn(self) -> int:
+        """Read a batch, take it, write it online; flush when it is time. Returns the events read.
+
+        Raises:
+            ConnectionError: A store is gone: nothing more is read before it has what it lacks.
+        """
+        self._publish()
+        batch = self._events.read(TOPIC, self.position, READ_EVENTS, READ_WAIT)
+        if batch:
+            self.take(batch)
+            self._publish()
+        late = time.monotonic() - self._pending.since > FLUSH_SECONDS
+        if late or self._pending.rows > FLUSH_ROWS:
+            self.flush()
+        if time.monotonic() - self._landed > LAND_SECONDS:
+            land(self._settings, TOPIC, PAYMENTS)
+            self._landed = time.monotonic()
+        return len(batch)
+
+    def take(self, batch: Batch) -> None:
+        """Make rows of a batch; they wait to be written."""
+        if self._memory is None or self._computer is None:
+            self._memory = Memory(self._lake, max(batch.arrived_at[0], self.watermark))
+            self._computer = Computer(self._models, self._memory)
+        intake = take(batch, PAYMENTS, self._memory, self.watermark, TOPIC)
+        if intake.accepted.height:
+            self._memory.add(intake.accepted)
+            for name, rows in self._computer.compute(intake.accepted).items():
+                self._pending.features.setdefault(name, []).append(rows)
+                self._unwritten.setdefault(name, []).append(rows)
+        self._keep(intake)
+
+    def flush(self) -> None:
+        """Bring what came since the last flush into the lake, the position last."""
+        self._publish()
+        pending, self._pending = self._pending, _Pending()
+        if self.position == self._payments.position:
+            return
+        self._append(self._rejects, pending.rejected)
+        for name, sink in self._features.items():
+            self._append(sink, pending.features.get(name, []))
+        payments = pl.concat(pending.payments) if pending.payments else EMPTY_PAYMENTS
+        self._payments.append(payments, self.position, self.watermark)
+        if self._memory is not None:
+            self._memory.forget(self.watermark)
+        self._events.commit(TOPIC, GROUP, self.position)
+        self._events.trim(TOPIC)
+
+    def _recover(self, error: Exception) -> None:
+        """Wait for a store; what was taken stays. The embedded one is started again."""
+        log.warning("stream_waits", reason=str(error))
+        time.sleep(PAUSE_SECONDS)
+        if not (self._settings.events_url and self._settings.online_url):
+            with contextlib.suppress(ConnectionError):
+                embedded.start(self._settings.home / "online")
+
+    def _publish(self) -> None:
+        """Write the newest rows online."""
+        for feature_set in self._sets:
+            if frames := self._unwritten.get(feature_set.name):
+                self._write_online(feature_set, pl.concat(frames))
+                del self._unwritten[feature_set.name]
+
+    def _keep(self, intake: Intake) -> None:
+        day = pl.col("arrived_at").dt.date().alias("arrival_date")
+        rows = intake.accepted.drop("content").with_columns(day).select(PAYMENTS_SCHEMA.names)
+        self._pending.payments.append(rows)
+        self._pending.rejected.append(intake.rejected)
+        self._pending.rows += rows.height
+        self.position, self.watermark = intake.position, intake.watermark
+        if intake.duplicates or intake.rejected.height:
+            log.info("stream_set_aside", topic=TOPIC, duplicates=intake.duplicates,
+                     rejected=intake.rejected.height)  # fmt: skip
+
+    def _write_online(self, feature_set: FeatureSet, rows: pl.DataFrame) -> None:
+        key = feature_set.entity.key
+        newest = rows.sort("feature_at", "arrived_at").unique(key, keep="last")
+        self._online.write(
+            feature_set,
+            newest[key].to_list(),
+            newest["feature_at"].to_physical().to_numpy(),
+            newest["arrived_at"].to_physical().to_numpy(),
+            newest.select(cs.by_name(*feature_set.names).fill_null(float("nan"))).to_numpy(),
+        )
+
+    def _append(self, sink: Sink, frames: list[pl.DataFrame]) -> None:
+        """Append what the table does not have yet."""
+        if not frames or sink.position >= self.position:
+            return
+        rows = pl.concat(frames)
+        if "arrived_at" in rows.columns:
+            rows = rows.filter(pl.col("arrived_at").to_physical() > sink.watermark)
+        else:
+            rows = rows.filter(pl.col("row_number") > sink.position)
+        if rows.height:
+            sink.append(rows.select(sink.schema.names), self.position, self.watermark)
+
+
+EMPTY_PAYMENTS = pl.DataFrame(PAYMENTS_SCHEMA.empty_table())
