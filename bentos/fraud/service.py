@@ -21,7 +21,7 @@ class Fraud:
     def __init__(self) -> None:
         tag = baked_tag(Path(__file__))
         baked = Path(bentoml.models.get(tag).path) if tag else None
-        scoring.live = open_live(SYSTEM, settings(), baked)
+        scoring.live = open_live(SYSTEM, settings(), baked, observer=scoring.metrics)
 
     @bentoml.on_startup
     def settle(self) -> None:
