@@ -19,7 +19,7 @@ from agora.imbalance import choose_rows, focal_loss, shift, without_focus
 from agora.systems.fraud.features import INPUTS
 from agora.systems.fraud.sequence import (
     BUCKETS,
-    PAST_COLUMNS,
+    SEQUENCE_COLUMNS,
     STEP_INPUTS,
     SUMMARIES,
     Steps,
@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 WIDTH = len(INPUTS)
 STATICS = WIDTH + len(SUMMARIES)
-EVENT_AT = WIDTH + len(PAST_COLUMNS) + 1
+EVENT_AT = WIDTH + SEQUENCE_COLUMNS.index("event_at")
 FAR = 6.0  # Standard deviations beyond which an input says nothing more.
 ROWS_AT_ONCE = 8_192  # Bounds the memory of a large batch.
 WEIGHTS, LEARNED = "network.safetensors", "network.json"
@@ -168,16 +168,16 @@ def build(params: NetworkParams, flags: int) -> nn.Module:
             self.merchant = nn.Embedding(BUCKETS + 1, params.merchant_width)
             nn.init.normal_(self.merchant.weight, std=0.1)
             self.step = nn.Sequential(
-                nn.Linear(len(STEP_INPUTS) + params.merchant_width, width), nn.GELU(),
-                nn.Linear(width, width), nn.GELU(),
+                nn.Linear(len(STEP_INPUTS) + params.merchant_width, width), nn.ReLU(),
+                nn.Linear(width, width), nn.ReLU(),
             )  # fmt: skip
             self.static = nn.Sequential(
-                nn.Linear(STATICS + flags, params.hidden), nn.GELU(), nn.Dropout(params.dropout)
+                nn.Linear(STATICS + flags, params.hidden), nn.ReLU(), nn.Dropout(params.dropout)
             )
             self.query = nn.Linear(params.hidden + width, width)
             self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
             self.head = nn.Sequential(
-                nn.Linear(params.hidden + 2 * width, params.hidden), nn.GELU(),
+                nn.Linear(params.hidden + 2 * width, params.hidden), nn.ReLU(),
                 nn.Dropout(params.dropout), nn.Linear(params.hidden, 1),
             )  # fmt: skip
 
