@@ -65,7 +65,9 @@ class Breaker(pybreaker.CircuitBreakerListener):
     def succeeded(self) -> None:
         """A call was answered in time."""
         if self.is_suspect:
-            self._breaker.call(_nothing)
+            # Another thread's failure may have opened it meanwhile: that stands.
+            with contextlib.suppress(pybreaker.CircuitBreakerError):
+                self._breaker.call(_nothing)
 
     def failed(self, error: BaseException) -> None:
         """A call failed, or came too late."""

@@ -54,9 +54,12 @@ def revive(folder: Path) -> str:
 
     One that lives and does not answer is left alone: it may only be slow.
     """
+    # Whoever stops a server removes its address.
+    address = folder / "address"
+    if not address.exists():
+        return ""
     with _locked(folder):
-        # Whoever stops a server removes its address.
-        if not (folder / "address").exists() or _alive(folder):
+        if not address.exists() or _alive(folder):
             return ""
         _end(folder)
         return f"unix://{_launch(folder)}"
