@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         return self.home / "keys" / "keys.json"
 
     @property
+    def outcome_inbox(self) -> Path:
+        """Folder where services keep reported outcomes until they are landed."""
+        return self.home / "outcome_inbox"
+
+    @property
     def prediction_log(self) -> Path:
         """Folder where services append predictions before they are drained into the lake."""
         return self.home / "prediction_log"

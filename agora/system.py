@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agora.features import Entity, FeatureSet
     from agora.pipeline import Pipeline
     from agora.stores.lake import Lake
+    from agora.stores.outcome_inbox import OutcomeReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class System:
         gate: What the report must satisfy.
         budgets: Latency by stage, availability, freshness, cost.
         golden: Requests that a new bento must answer before it takes over.
+        report: What callers may report of a past request, as analysts do; None: nothing.
         outcomes: What became known of requests until a time, one row per label event:
             `request_id` (or `prediction_id`, the other null), `label`, `source`, `event_at`,
             `arrived_at`, and `precedence`: of a request's labels the largest counts, then the
@@ -82,6 +84,7 @@ class System:
     golden: tuple[Mapping[str, Any], ...]
     split: Split | None = None
     outcomes: Callable[[Lake, datetime], pl.DataFrame] | None = None
+    report: type[OutcomeReport] | None = None
     flagged: tuple[str, ...] = ()
     cost: Callable[[pl.DataFrame], pl.Series] | None = None
     retraining: Retraining = field(default_factory=Retraining)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from agora.serving.gateway import Gateway, Refusal, request_id_of
 from agora.serving.health import ALIVE, Health
 from agora.serving.metrics import CONTENT_TYPE, Metrics, model_facts
 from agora.serving.openapi import openapi
+from agora.serving.outcomes import Outcomes
 from agora.serving.predictor import OutputError
 from agora.serving.requests import RequestError
 
@@ -82,6 +84,7 @@ class Scoring:
         self._good = 0
         self._document = json.dumps(openapi(system)).encode()
         operator = "" if settings.metrics_open else "metrics"
+        self._outcomes = Outcomes(system, system.report, settings) if system.report else None
         self._pages = {
             "/score": Page("POST", "score", self._score),
             "/model": Page("GET", "model", self._model),
@@ -94,6 +97,8 @@ class Scoring:
             "/docs.json": Page("GET", "", self._openapi),
             "/": Page("GET", "", self._first),
         }
+        if self._outcomes is not None:
+            self._pages["/outcomes"] = Page("POST", "outcomes", self._report)
         hidden = {"/healthz", "/docs.json", "/"}
         pages = {path: page.method for path, page in self._pages.items() if path not in hidden}
         self._index = json.dumps({"system": system.name, "pages": pages}).encode()
@@ -103,6 +108,8 @@ class Scoring:
         """Prepare in the process that will answer."""
         logs.configure()
         self._gateway.open()
+        if self._outcomes is not None:
+            self._outcomes.open()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -165,6 +172,19 @@ class Scoring:
             if self._good % logs.SAMPLED == 0:
                 self._lines.answered(request_id=asked.request_id, caller=asked.caller)
         return 200, answer[1].encode()
+
+    async def _report(self, asked: Asked) -> tuple[int, bytes]:
+        body = await read_json(asked)
+        outcomes = self._outcomes
+        assert outcomes is not None, "the page exists only with it"
+        try:
+            outcome_id, is_new = await asyncio.to_thread(outcomes.take, body, asked.caller)
+        except (OSError, sqlite3.Error) as error:
+            logger.error("outcomes: %s", type(error).__name__)
+            message = "the outcome could not be kept"
+            raise Refusal(503, "inbox", message, "Try again.") from None
+        self.metrics.outcome(is_new=is_new)
+        return 200, json.dumps({"outcome_id": outcome_id, "is_new": is_new}).encode()
 
     async def _model(self, asked: Asked) -> tuple[int, bytes]:
         # It asks the store, which may hang.

@@ -23,7 +23,7 @@ from agora.systems.fraud.evaluation import GATE, evaluate
 from agora.systems.fraud.features import ENTITIES, FEATURE_SETS
 from agora.systems.fraud.outcomes import cost, outcomes
 from agora.systems.fraud.pipeline import LABEL, FraudPipeline
-from agora.systems.fraud.schema import Decision, Payment
+from agora.systems.fraud.schema import Decision, Outcome, Payment
 
 SYSTEM = System(
     name="fraud",
@@ -42,6 +42,7 @@ SYSTEM = System(
     evaluate=evaluate,
     gate=GATE,
     split=SPLIT,
+    report=Outcome,
     outcomes=outcomes,
     flagged=("review", "decline"),
     cost=cost,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from agora.stores.outcome_inbox import OutcomeReport, Reported
+
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 # Strict: "12.5" as text is a bug of the caller's, not an amount.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -34,6 +36,50 @@ class Payment(BaseModel):
         default_factory=lambda: datetime.now(UTC),
         description="When it is made; left out except to replay a past payment.",
     )
+
+
+class Outcome(OutcomeReport):
+    """What became of a payment: an analyst's verdict, or a chargeback."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("prediction_id", "payment_id")
+            ],
+        }
+    )
+
+    payment_id: Identifier | None = Field(None, description="Payment that it speaks of.")
+    is_fraud: bool = Field(strict=True, description="Whether the payment was a fraud.")
+    source: Literal["verdict", "chargeback"] = Field(description="Who says so.")
+    decided_by: Identifier | None = Field(
+        None, description="Analyst who decided; the key's name when left out."
+    )
+    amount: Number = Field(0.0, ge=0, le=1e7, description="Amount charged back.")
+    event_at: AwareDatetime | None = Field(
+        None, description="When it was decided; now when left out."
+    )
+
+    @property
+    def request_id(self) -> str | None:
+        """The payment."""
+        return self.payment_id
+
+    def lacks(self) -> str:
+        """One of the two ids is needed."""
+        return "" if self.payment_id or self.prediction_id else "payment_id"
+
+    def reported(self, request_id: str, caller: str) -> Reported:
+        """A row of `verdicts` or `chargebacks`."""
+        at = self.event_at.isoformat() if self.event_at else None
+        row: dict[str, object] = {"payment_id": request_id, "event_at": at}
+        if self.source == "chargeback":
+            row |= {"reason": "fraud" if self.is_fraud else "dispute", "amount": self.amount}
+            return Reported("chargebacks", "chargeback_id", (request_id,), row)
+        analyst = self.decided_by or caller
+        row |= {"analyst_id": analyst, "is_fraud": self.is_fraud}
+        return Reported("verdicts", "verdict_id", (request_id, analyst), row)
 
 
 class Reason(BaseModel):

@@ -1,0 +1,132 @@
+"""POST /outcomes: what callers report is held against its contract, kept, then acknowledged.
+
+All of it waits for disks, so it runs in a thread beside the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+import msgspec
+
+from agora.serving.gateway import Refusal
+from agora.serving.requests import RequestError, Requests
+from agora.stores.outcome_inbox import OutcomeInbox, OutcomeReport
+from agora.stores.predictions import SUFFIX, Prediction, read_segment
+from agora.tables import TABLES
+
+if TYPE_CHECKING:
+    from agora.settings import Settings
+    from agora.stores.outcome_inbox import Reported
+    from agora.system import System
+
+logger = logging.getLogger(__name__)
+FLUSH_SECONDS = 2.0
+
+
+class Outcomes:
+    """Takes reports of one system, and lands them every `FLUSH_SECONDS`."""
+
+    def __init__(self, system: System, model: type[OutcomeReport], settings: Settings) -> None:
+        self._system = system.name
+        self._reports = Requests(replace(system, request=model))
+        self._settings = settings
+        self._log = settings.prediction_log / system.name
+        self._inbox: OutcomeInbox | None = None
+        self._stopped = threading.Event()
+
+    def open(self) -> None:
+        """Open the inbox and begin to land what it holds."""
+        self._inbox = OutcomeInbox(self._settings.outcome_inbox / f"{self._system}.sqlite")
+        threading.Thread(target=self._land, name="outcomes", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop landing; what waits is landed by the next service."""
+        self._stopped.set()
+
+    def take(self, body: bytes, caller: str) -> tuple[str, bool]:
+        """Keep a report; returns its id, and whether it says something new.
+
+        Raises:
+            RequestError: It is not a report, or of an unknown prediction; it is not kept.
+        """
+        report = cast("OutcomeReport", self._reports.parse(body))
+        if lacking := report.lacks():
+            said = f"Add {lacking}, or prediction_id."
+            raise RequestError(lacking, "the field is missing", said)
+        request_id = report.request_id
+        if report.prediction_id is not None:
+            # Looked up although the caller names the request too: the two may contradict.
+            found = self._asked(report.prediction_id)
+            if found is None and request_id is None:
+                fix = "Correct prediction_id, or name the request itself."
+                raise Refusal(
+                    404, "prediction", "no such answer was given", fix, field="prediction_id"
+                )
+            if found is not None and request_id not in (None, found):
+                fix = "Correct one of the two, or leave one out."
+                raise RequestError("prediction_id", "is the answer to another request", fix)
+            request_id = request_id or found
+        reported = report.reported(cast("str", request_id), caller)
+        _hold_against_contract(reported)
+        if self._inbox is None:
+            raise Refusal(503, "not_ready", "the service is starting", "Try again.")
+        return reported.outcome_id, self._inbox.add(reported)
+
+    def _asked(self, prediction_id: str) -> str | None:
+        """Request that an answer was given to: from the log, or from where it was drained to."""
+        decoder, wanted = msgspec.msgpack.Decoder(Prediction), prediction_id.encode()
+        # The newest first: people judge what they were just shown.
+        for path in sorted(self._log.glob(f"*{SUFFIX}"), reverse=True):
+            try:
+                for payload, _ in read_segment(path):
+                    if wanted in payload[:64]:
+                        return decoder.decode(payload).request_id
+            except FileNotFoundError:
+                continue
+        return self._drained(prediction_id)
+
+    def _drained(self, prediction_id: str) -> str | None:
+        from agora.stores.lake import Lake
+
+        lake, table = Lake(self._settings.lake, self._settings.lake_options), "predictions"
+        if not lake.exists(f"{table}/{self._system}"):
+            return None
+        # The id holds the time of the answer, and that the partition.
+        try:
+            day = datetime.fromtimestamp((UUID(prediction_id).int >> 80) / 1e3, UTC).date()
+        except (ValueError, OverflowError, OSError):
+            return None
+        rows = lake.query(
+            f"select request_id from {table}.{self._system} "
+            f"where prediction_date = date '{day}' and prediction_id = '{UUID(prediction_id)}'"
+        )
+        return str(rows["request_id"][0]) if len(rows) else None
+
+    def _land(self) -> None:
+        while not self._stopped.wait(FLUSH_SECONDS):
+            try:
+                if self._inbox is not None and self._inbox.waiting():
+                    self._inbox.flush(self._settings.landing)
+            except Exception as error:
+                # It is kept all the same, and tried again.
+                logger.error("outcomes: %s; they wait in the inbox", type(error).__name__)
+
+
+def _hold_against_contract(reported: Reported) -> None:
+    """Refuse what ingestion would set aside: once acknowledged, a report is a label."""
+    import polars as pl
+
+    from agora.validation import validate
+
+    now = datetime.now(UTC)
+    row = {"row_number": 1, **reported.landed(int(now.timestamp() * 1e6))}
+    verdict = validate(pl.DataFrame([row]), TABLES[reported.table], now.date())
+    for reason in verdict.reasons:
+        column = reason.partition(":")[0]
+        raise RequestError(column, "does not fit the contract", f"Correct {column}.")
