@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agora.adjustments import Adjusting
 from agora.budgets import load_budgets
+from agora.entities.devices import DEVICE
+from agora.entities.merchants import MERCHANT
 from agora.system import System
 from agora.systems.fraud.dataset import SPLIT, labelled, requests
 from agora.systems.fraud.evaluation import GATE, evaluate
@@ -46,6 +49,7 @@ SYSTEM = System(
     outcomes=outcomes,
     flagged=("review", "decline"),
     cost=cost,
+    adjusting=Adjusting(entities=(MERCHANT, DEVICE)),
     budgets=load_budgets(Path(__file__).with_name("budgets.yml")),
     golden=(
         {
