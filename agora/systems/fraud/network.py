@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from agora.imbalance import choose_rows, focal_loss, shift, without_focus
+from agora.systems.fraud.attention import FewRows, Shape, build
 from agora.systems.fraud.features import INPUTS
 from agora.systems.fraud.sequence import (
     BUCKETS,
@@ -25,7 +27,7 @@ from agora.systems.fraud.sequence import (
     Steps,
     steps,
 )
-from agora.torch_training import Training, device, fit, load_tensors, save_tensors
+from agora.torch_training import Training, device, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +40,14 @@ Array = np.ndarray[Any, Any]
 WIDTH = len(INPUTS)
 STATICS = WIDTH + len(SUMMARIES)
 EVENT_AT = WIDTH + SEQUENCE_COLUMNS.index("event_at")
+# A matrix product depends in its last bits on how many rows it has. In float64 and rounded, one row
+# scores as it does among many: parity and trace compare scores for equality.
+DIGITS = 6
 FAR = 6.0  # Standard deviations beyond which an input says nothing more.
 ROWS_AT_ONCE = 8_192  # Bounds the memory of a large batch.
+FEW_ROWS = 256  # Up to these numpy is quicker than torch.
 WEIGHTS, LEARNED = "network.safetensors", "network.json"
+WEIGHT, SCALE = "layers/", "scale/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,19 @@ class NetworkParams:
     frauds_to_choose: int = 60  # Fewer frauds in the later slice choose an epoch at random.
     seed: int = 0
 
+    def shape(self, flags: int) -> Shape:
+        """Sizes of the layers, with so many flags for inputs that are unknown."""
+        return Shape(
+            statics=STATICS + flags,
+            step_inputs=len(STEP_INPUTS),
+            merchants=BUCKETS + 1,
+            merchant_width=self.merchant_width,
+            width=self.width,
+            heads=self.heads,
+            hidden=self.hidden,
+            dropout=self.dropout,
+        )
+
     @property
     def training(self) -> Training:
         """The part that is common to all networks."""
@@ -74,12 +94,20 @@ class NetworkParams:
 
 
 class SequenceNetwork:
-    """Log-odds of fraud from decoded payments with their cards' sequences."""
+    """Log-odds of fraud from decoded payments with their cards' sequences.
 
-    def __init__(self, module: nn.Module, scale: dict[str, Array], params: NetworkParams) -> None:
-        self.module = module
-        self.scale = scale
-        self.params = params
+    Args:
+        weights: Of the layers, by name.
+        scale: What standardises the inputs; the shift of the log-odds.
+        params: How it was trained.
+    """
+
+    def __init__(
+        self, weights: dict[str, Array], scale: dict[str, Array], params: NetworkParams
+    ) -> None:
+        self.weights, self.scale, self.params = weights, scale, params
+        exact = {name: values.astype(np.float64) for name, values in weights.items()}
+        self._few_rows = FewRows(exact, params.shape(int(scale["flagged"].sum())))
 
     @classmethod
     def fit(
@@ -109,8 +137,9 @@ class SequenceNetwork:
         scale["shift"] = np.array([shift(kept, params.alpha)])
         with torch.random.fork_rng():
             torch.manual_seed(params.seed)
-            module = build(params, int(scale["flagged"].sum())).to(device())
-        inputs = (*_inputs(matrix, seen, scale), torch.from_numpy(labels.astype(np.float32)))
+            module = build(params.shape(int(scale["flagged"].sum()))).to(device())
+        arrays = (*_inputs(matrix, seen, scale), labels.astype(np.float32))
+        inputs = tuple(torch.from_numpy(array) for array in arrays)
         early, late = _split(matrix[:, EVENT_AT], labels, params)
         fit(
             module,
@@ -121,82 +150,57 @@ class SequenceNetwork:
             checkpoints=checkpoints,
             run=sha256(np.ascontiguousarray(matrix).tobytes() + labels.tobytes()).hexdigest(),
         )
-        return cls(module.cpu().eval(), scale, params)
+        return cls({k: v.cpu().numpy() for k, v in module.state_dict().items()}, scale, params)
 
     def raw(self, matrix: Array) -> Array:
         """Log-odds of the rows, (n,)."""
         if len(matrix) > ROWS_AT_ONCE:
             parts = range(0, len(matrix), ROWS_AT_ONCE)
             return np.concatenate([self.raw(matrix[i : i + ROWS_AT_ONCE]) for i in parts])
-        import torch
-
-        with torch.inference_mode():
-            inputs = _inputs(matrix, steps(matrix[:, WIDTH:]), self.scale)
-            logits = self.module(*inputs).numpy().astype(np.float64)
-        return without_focus(logits, self.params.gamma) + self.scale["shift"]
+        inputs = _inputs(matrix, steps(matrix[:, WIDTH:]), self.scale, np.float64)
+        few = len(matrix) <= FEW_ROWS
+        logits = self._few_rows(*inputs) if few else self._many_rows(inputs)
+        found = without_focus(logits, self.params.gamma) + self.scale["shift"]
+        return np.round(found, DIGITS)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, the parameters as JSON."""
-        import torch
+        from safetensors.numpy import save_file
 
-        learned = {f"scale/{name}": torch.from_numpy(v) for name, v in self.scale.items()}
-        weights = {f"module/{name}": v for name, v in self.module.state_dict().items()}
-        save_tensors(folder / WEIGHTS, {**learned, **weights}, {})
+        parts = {WEIGHT: self.weights, SCALE: self.scale}
+        named = {part + name: v for part, values in parts.items() for name, v in values.items()}
+        save_file(named, folder / WEIGHTS)
         (folder / LEARNED).write_text(json.dumps(asdict(self.params), indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+        from safetensors.numpy import load_file
+
         params = NetworkParams(**json.loads((folder / LEARNED).read_text()))
-        tensors, _ = load_tensors(folder / WEIGHTS)
-        scale = {k[6:]: v.numpy() for k, v in tensors.items() if k.startswith("scale/")}
-        module = build(params, int(scale["flagged"].sum()))
-        module.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("module/")})
-        return cls(module.eval(), scale, params)
+        parts: dict[str, dict[str, Array]] = {WEIGHT: {}, SCALE: {}}
+        for name, values in load_file(folder / WEIGHTS).items():
+            part = WEIGHT if name.startswith(WEIGHT) else SCALE
+            parts[part][name.removeprefix(part)] = values
+        return cls(parts[WEIGHT], parts[SCALE], params)
 
+    def _many_rows(self, inputs: tuple[Array, ...]) -> Array:
+        """Logits by torch, on the GPU where there is one."""
+        import torch
 
-def build(params: NetworkParams, flags: int) -> nn.Module:
-    """The untrained network for the light inputs, the summaries and so many missing flags."""
-    import torch
-    from torch import nn
+        with torch.inference_mode():
+            place = next(self._module.parameters()).device
+            logits = self._module(*(torch.from_numpy(part).to(place) for part in inputs))
+        found: Array = logits.cpu().numpy()
+        return found
 
-    width, heads = params.width, params.heads
+    @cached_property
+    def _module(self) -> nn.Module:
+        import torch
 
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.merchant = nn.Embedding(BUCKETS + 1, params.merchant_width)
-            nn.init.normal_(self.merchant.weight, std=0.1)
-            self.step = nn.Sequential(
-                nn.Linear(len(STEP_INPUTS) + params.merchant_width, width), nn.ReLU(),
-                nn.Linear(width, width), nn.ReLU(),
-            )  # fmt: skip
-            self.static = nn.Sequential(
-                nn.Linear(STATICS + flags, params.hidden), nn.ReLU(), nn.Dropout(params.dropout)
-            )
-            self.query = nn.Linear(params.hidden + width, width)
-            self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
-            self.head = nn.Sequential(
-                nn.Linear(params.hidden + 2 * width, params.hidden), nn.ReLU(),
-                nn.Dropout(params.dropout), nn.Linear(params.hidden, 1),
-            )  # fmt: skip
-
-        def forward(
-            self, statics: Tensor, inputs: Tensor, merchants: Tensor, known: Tensor
-        ) -> Tensor:
-            n, length = merchants.shape
-            step = self.step(torch.cat([inputs, self.merchant(merchants)], 2))  # (n, L, width)
-            static = self.static(statics)  # (n, hidden)
-            now = step[:, 0]  # (n, width)
-            query = self.query(torch.cat([static, now], 1)).view(n, heads, 1, -1)
-            key = self.key(step).view(n, length, heads, -1).permute(0, 2, 3, 1)  # (n, h, d, L)
-            value = self.value(step).view(n, length, heads, -1).transpose(1, 2)  # (n, h, L, d)
-            weight = (query @ key) * (width / heads) ** -0.5
-            weight = weight.masked_fill(~known[:, None, None], -1e9).softmax(-1)  # (n, h, 1, L)
-            pooled = (weight @ value).reshape(n, width)
-            return self.head(torch.cat([static, now, pooled], 1)).squeeze(1)  # type: ignore[no-any-return]
-
-    return Network()
+        module = build(self.params.shape(int(self.scale["flagged"].sum())))
+        module.load_state_dict({name: torch.from_numpy(v) for name, v in self.weights.items()})
+        return module.double().to(device()).eval()
 
 
 def _split(event_at: Array, labels: Array, params: NetworkParams) -> tuple[Array, Array | None]:
@@ -257,20 +261,17 @@ def _learn_scale(matrix: Array, seen: Steps) -> dict[str, Array]:
     }
 
 
-def _inputs(matrix: Array, seen: Steps, scale: dict[str, Array]) -> tuple[Tensor, ...]:
-    """The module's arguments: statics, steps, merchants, known."""
-    import torch
-
+def _inputs(
+    matrix: Array, seen: Steps, scale: dict[str, Array], kind: type = np.float32
+) -> tuple[Array, ...]:
+    """The network's arguments: statics, steps, merchants, known."""
     found = _statics(matrix, seen)
     flags = np.isnan(found[:, scale["flagged"]])
     found -= scale["mean"]
     found *= scale["inverse"]
     np.clip(found, -FAR, FAR, out=found)
     found[found != found] = 0.0  # NaN: at the mean.
-    inputs = (seen.inputs - scale["step_mean"]) * scale["step_inverse"]
-    return (
-        torch.from_numpy(np.concatenate([found, flags], axis=1, dtype=np.float32)),
-        torch.from_numpy(inputs.astype(np.float32)),
-        torch.from_numpy(seen.merchants),
-        torch.from_numpy(seen.known),
-    )
+    inputs = seen.inputs - scale["step_mean"]
+    inputs *= scale["step_inverse"]
+    statics = np.concatenate([found, flags], axis=1, dtype=kind)
+    return statics, inputs.astype(kind, copy=False), seen.merchants, seen.known
