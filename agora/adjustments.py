@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agora.cascade import Tier
     from agora.features import Entity
     from agora.pipeline import Columns, Outputs, Pipeline
+    from agora.settings import Settings
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +51,8 @@ class Adjusting:
 
     Attributes:
         entities: Entities whose pattern an analyst's label speaks of.
-        cost: Cost of each row: decisions, labels, request columns. None: cost is not judged.
+        fresh: Labels that arrived since a time and may not be among the system's outcomes yet:
+            `request_id` or `prediction_id`, `label`, `source`, `arrived_at`.
         fewest_labels: Labels of one entity below which nothing is said of it.
         prior: Standard deviation of an entity's shift before its labels, in log-odds: 1 says that
             odds off by a factor of 3 are common, by a factor of 20 rare.
@@ -63,7 +65,7 @@ class Adjusting:
     """
 
     entities: tuple[Entity, ...]
-    cost: Callable[[Sequence[str], Array, pl.DataFrame], Array] | None = None
+    fresh: Callable[[Settings, datetime], pl.DataFrame] | None = None
     fewest_labels: int = 3
     prior: float = 1.0
     most: float = 3.0

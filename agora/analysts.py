@@ -42,6 +42,8 @@ Array = np.ndarray[Any, Any]
 Shifts = dict[str, dict[str, float]]
 
 TIME = pl.Datetime("us", "UTC")
+# A day may be built late; what arrived before is in the lake.
+FRESH = timedelta(days=3)
 FOLDS = 5
 ROUNDS = 25
 # The newest decisions, on which the gate counts how many would change.
@@ -163,12 +165,15 @@ def withdraw(system: System, settings: Settings, *, by: str, reason: str = "") -
 def known_labels(
     system: System, settings: Settings, lake: Lake, now: datetime, rule: Adjusting
 ) -> pl.DataFrame:
-    """What analysts said within the window: from the labels' own table and from the events."""
+    """What analysts said within the window: from the lake, and what has only just arrived."""
     parts: list[pl.DataFrame] = []
     if system.outcomes is not None:
         # Labels have no table before the first day is built.
         with suppress(duckdb.CatalogException):
             parts.append(system.outcomes(lake, now + timedelta(microseconds=1)))
+    if rule.fresh is not None:
+        # Only the window's last days: what is older has been taken into the lake.
+        parts.append(rule.fresh(settings, now - FRESH))
     wanted = {
         "request_id": pl.String(), "prediction_id": pl.String(), "label": pl.Float64(),
         "source": pl.String(), "arrived_at": TIME,

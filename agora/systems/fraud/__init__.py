@@ -27,6 +27,7 @@ from agora.systems.fraud.features import ENTITIES, FEATURE_SETS
 from agora.systems.fraud.outcomes import cost, outcomes
 from agora.systems.fraud.pipeline import LABEL, FraudPipeline
 from agora.systems.fraud.schema import Decision, Outcome, Payment
+from agora.systems.fraud.verdicts import fresh_verdicts
 
 SYSTEM = System(
     name="fraud",
@@ -49,7 +50,7 @@ SYSTEM = System(
     outcomes=outcomes,
     flagged=("review", "decline"),
     cost=cost,
-    adjusting=Adjusting(entities=(MERCHANT, DEVICE)),
+    adjusting=Adjusting(entities=(MERCHANT, DEVICE), fresh=fresh_verdicts),
     budgets=load_budgets(Path(__file__).with_name("budgets.yml")),
     golden=(
         {
