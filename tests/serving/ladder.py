@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from agora.budgets import Budgets
 from agora.cascade import Tier, Verdict
 from tests.toy_system import ToyPipeline, toy_system
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUDGETS = Budgets(
     p99_ms=1_000, stages_ms={"feature_lookup": 100, "inference": 900},
@@ -60,3 +63,11 @@ class Ladder(ToyPipeline):
     @property
     def tiers(self) -> tuple[Tier, ...]:
         return (self.rules, self.light, self.deep)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        return cls(ToyPipeline.load(folder).version)
+
+
+LADDER = replace(SYSTEM, load=Ladder.load)
+"""The system, whose saved pipeline is read again as a cascade."""
