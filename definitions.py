@@ -3,6 +3,7 @@
 import dagster as dg
 
 from agora.settings import Settings, settings
+from assets.checks import checks_of_systems
 from assets.lifecycle import assets_of_systems
 from assets.manifest import Manifest
 from assets.raw import raw_assets
@@ -19,6 +20,7 @@ def definitions_for(here: Settings) -> dg.Definitions:
     """The parts, put together for one instance."""
     return dg.Definitions(
         assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *assets_of_systems()],
+        asset_checks=checks_of_systems(),
         jobs=[daily_job, *training_jobs()],
         sensors=[landing_sensor(here), *retrain_sensors(here), *adjust_sensors(here)],
         schedules=[daily_schedule(here), *training_schedules(here)],

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from agora.commands import keys
+from agora.commands import audit, keys, models
 from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 ingest_app = typer.Typer(help="Bring data into the landing folders.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(keys.app, name="keys")
+for command in (audit.trace, audit.cost, models.history, models.stream):
+    app.command()(command)
 
 PROJECT = Path(__file__).resolve().parents[1]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -31,7 +33,7 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 @app.command()
 def demo(
     fresh: Annotated[bool, typer.Option(help="Repeat steps that are already done.")] = False,
-    days: Annotated[int, typer.Option(min=85, max=365, help="Days to simulate.")] = 90,
+    days: Annotated[int, typer.Option(min=94, max=365, help="Days to simulate.")] = 96,
 ) -> None:
     """Simulate a marketplace and run it from raw payments to a live endpoint."""
     from agora.demo import DemoError, run

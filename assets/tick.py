@@ -6,8 +6,12 @@ from typing import TextIO
 from uuid import uuid4
 
 import dagster as dg
+import polars as pl
 
+from agora.registry import SYSTEMS
 from agora.settings import Settings
+from agora.stores.decisions import read
+from agora.stores.lake import Lake
 from assets.run import QUIET, Progress
 from resources.instance import instance
 
@@ -27,9 +31,7 @@ def tick(here: Settings, sensor: str, out: TextIO = sys.stdout) -> list[str]:
     repository = loaded.get_repository_def()
     if not repository.has_sensor_def(sensor):
         return [f"there is no sensor {sensor!r}"]
-    context = dg.build_sensor_context(
-        instance=store, repository_def=repository, sensor_name=sensor, definitions=loaded
-    )
+    context = dg.build_sensor_context(instance=store, repository_def=repository, sensor_name=sensor)
     asked = repository.get_sensor_def(sensor).evaluate_tick(context)
     if not asked.run_requests:
         print(f"    {sensor}: {asked.skip_message or 'asks for nothing'}", file=out, flush=True)
@@ -52,4 +54,18 @@ def _run(here: Settings, loaded: dg.Definitions, request: dg.RunRequest, out: Te
             run_config={**QUIET, **(request.run_config or {})},
             raise_on_error=False,
         )
-    return [] if result.success else [*(progress.failures or ["the run failed"]), f"log: {log}"]
+    refused = _said(here, run_id, out)
+    if result.success or refused:
+        return []
+    return [*(progress.failures or ["the run failed"]), f"log: {log}"]
+
+
+def _said(here: Settings, run_id: str, out: TextIO) -> bool:
+    """Print what the run decided; whether it refused a version, which is no fault of the run."""
+    lake = Lake(here.lake, here.lake_options)
+    found = pl.concat([read(lake, system) for system in SYSTEMS]).filter(run_id=run_id)
+    for each in found.iter_rows(named=True):
+        why = "; ".join(each["reasons"] or [])
+        words = f"{each['system']} {each['version']} {each['action']} by {each['by']}: {why}"
+        print(f"    {words}", file=out, flush=True)
+    return "refused" in found["action"]

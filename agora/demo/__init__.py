@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 
     from agora.settings import Settings
 
-PREDICTIONS, PREDICTION_LOG = 'key:"fraud/predictions"', 'key:"fraud/prediction_log"'
+LOOP = " or ".join(
+    f'key:"fraud/{stage}"' for stage in ("predictions", "prediction_log", "outcomes", "monitoring")
+)
+"""What is made of answers, once there are some."""
+RETRAINING = "fraud_retrain"
 SCORED_DAYS = 3
-"""Days at the end that are scored in batch; the model is evaluated before them."""
+"""Days at the end that are scored in batch."""
+HELD_BACK_DAYS = 9
+"""Days that the first model does not know: enough new labels of analysts to call for a second."""
 SEED = 7
 FRAUD_SHARE = 0.01
 """So that two test weeks hold some two hundred frauds: fewer cannot tell two models apart."""
@@ -107,36 +113,39 @@ def simulate(demo: Demo) -> dict[str, Any]:
 
 
 def build(demo: Demo) -> dict[str, Any]:
-    """Materialize the graph up to the deployed bento."""
-    _materialize(demo, demo.start, f"not ({PREDICTIONS} or {PREDICTION_LOG})")
+    """Materialize the graph up to the deployed bento, trained on what was known days before."""
+    as_of = demo.end - timedelta(days=HELD_BACK_DAYS)
+    _materialize(demo, demo.start, demo.end, f"not ({LOOP})", "--as-of", str(as_of))
     return {}
 
 
 def call(demo: Demo) -> dict[str, Any]:
-    """Serve the bento, send it the last day's payments, keep the latencies."""
+    """Serve the bento, send it the last day's payments and the analysts' verdicts on them."""
     try:
         return drive(demo.settings, demo.project, demo.end - timedelta(days=1))
     except TrafficError as error:
         raise DemoError(str(error)) from error
 
 
-def score(demo: Demo) -> dict[str, Any]:
-    """Score the last days in batch, through the endpoint's path, and drain the endpoint's log."""
+def close(demo: Demo) -> dict[str, Any]:
+    """Join outcomes, monitor, and train again where the sensor says so; the gate decides."""
     start = demo.end - timedelta(days=SCORED_DAYS)
-    _materialize(demo, start, f"{PREDICTIONS} or {PREDICTION_LOG}")
+    # The endpoint answered today.
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    _materialize(demo, start, tomorrow, LOOP, "--then", RETRAINING)
     return {}
 
 
 STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
     ("simulate", "Simulate a marketplace", simulate),
     ("build", "Raw data, features, model, gate, bento", build),
-    ("call", "Call the endpoint", call),
-    ("score", f"Score the last {SCORED_DAYS} days in batch, drain the endpoint's log", score),
+    ("call", "Traffic: payments to the endpoint, verdicts of analysts", call),
+    ("close", "Close the loop: outcomes, monitoring, a new model, the gate's decision", close),
 )
 
 
-def _materialize(demo: Demo, start: date, select: str) -> None:
-    arguments = ["--start", f"{start}", "--end", f"{demo.end}", "--select", select]
+def _materialize(demo: Demo, start: date, end: date, select: str, *more: str) -> None:
+    arguments = ["--start", f"{start}", "--end", f"{end}", "--select", select, *more]
     if run_module("assets.run", arguments, demo.settings, demo.project):
         raise DemoError(
             f"materializing {select!r} failed; the reason is above. `make ui` shows the run; "

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agora.evaluation import CANDIDATE, CHAMPION
+from agora.stores.decisions import read as decisions
 from agora.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ SHOWN = {
 def summary(settings: Settings, done: dict[str, Any], seconds: float) -> Group:
     """Rows by layer, the model against its baselines, the gate, latencies, where to look next."""
     return Group(
-        _rows(settings), _model(settings), _calls(done["call"]), _next(settings, done, seconds)
+        _rows(settings),
+        _model(settings),
+        _calls(done["call"]),
+        _loop(settings),
+        _next(settings, done, seconds),
     )
 
 
@@ -68,7 +73,7 @@ def _model(settings: Settings) -> Table:
     for title in SHOWN.values():
         table.add_column(title, justify="right", no_wrap=True)
     for model in report.metrics:
-        label = f"LightGBM v{registry.alias(fraud, CHAMPION)}"
+        label = f"model {registry.alias(fraud, CHAMPION)}"
         name = label if model == CANDIDATE else model.replace("_", " ")
         table.add_row(name, *_cells(report, model))
     return table
@@ -84,17 +89,28 @@ def _short(estimate: Estimate) -> str:
 
 
 def _calls(call: dict[str, Any]) -> Table:
-    table = Table(title="POST /score, one client after the other", title_justify="left")
-    for column in ("requests", "p50", "p99", "degraded", "decisions"):
-        table.add_column(column, justify="right")
-    decisions = ", ".join(f"{count} {name}" for name, count in call["decisions"].items())
-    table.add_row(
-        str(call["requests"]),
-        f"{call['p50_ms']} ms",
-        f"{call['p99_ms']} ms",
-        str(call["degraded"]),
-        decisions,
+    table = Table(
+        title=f"POST /score, one client: {call['requests']} requests, p50 {call['p50_ms']} ms, "
+        f"p99 {call['p99_ms']} ms, {call['degraded']} degraded",
+        title_justify="left",
+        show_header=False,
     )
+    for name in ("tiers", "decisions", "verdicts"):
+        table.add_row(name, ", ".join(f"{count} {what}" for what, count in call[name].items()))
+    return table
+
+
+def _loop(settings: Settings) -> Table:
+    """What became of the answers, and who decided what on the models."""
+    lake = Lake(settings.lake, settings.lake_options)
+    table = Table(title="The loop", title_justify="left", show_header=False)
+    joined = _count(lake, "fraud/outcomes") if lake.exists("fraud/outcomes") else 0
+    table.add_row("outcomes", f"{joined:,} labels joined to predictions")
+    for each in decisions(lake, "fraud").iter_rows(named=True):
+        what = f"{each['action']} by {each['by']}"
+        if each["stimulus"]:
+            what += f", trained for {each['stimulus']}"
+        table.add_row(f"model {each['version']}", f"{what}: {'; '.join(each['reasons'])}")
     return table
 
 

@@ -1,0 +1,38 @@
+"""`agora history`, `agora backtest` and `agora stream`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from agora.commands.terminal import console, system_of
+from agora.settings import settings
+
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+Moment = Annotated[datetime | None, typer.Option("--at", formats=FORMATS, help="UTC.")]
+
+
+def history(
+    name: Annotated[str, typer.Argument(help="Name of the system.")], at: Moment = None
+) -> None:
+    """Which version served at a time, since when, by whose decision; or all that was decided."""
+    from agora.history import render
+
+    moment = at.replace(tzinfo=UTC) if at else None
+    console.print(render(settings(), system_of(name), moment), soft_wrap=True)
+
+
+def stream(
+    once: Annotated[bool, typer.Option(help="Take what is there, then stop.")] = False,
+) -> None:
+    """Keep the short-window features fresh from the payment events; Ctrl-C ends it."""
+    from agora.streams.runner import run
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    console.print(f"{run(settings(), once=once, stop=stop):,} events taken")
