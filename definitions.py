@@ -10,10 +10,9 @@ from assets.raw import raw_assets
 from assets.warehouse import warehouse_assets
 from resources import resources_for
 from resources.compute import executor_for
-from sensors.adjust import adjust_sensors
 from sensors.landing import landing_sensor
-from sensors.retrain import retrain_sensors
 from sensors.schedules import daily_job, daily_schedule, training_jobs, training_schedules
+from sensors.systems import sensors_of_systems
 
 
 def definitions_for(here: Settings) -> dg.Definitions:
@@ -22,7 +21,7 @@ def definitions_for(here: Settings) -> dg.Definitions:
         assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *assets_of_systems()],
         asset_checks=checks_of_systems(),
         jobs=[daily_job, *training_jobs()],
-        sensors=[landing_sensor(here), *retrain_sensors(here), *adjust_sensors(here)],
+        sensors=[landing_sensor(here), *sensors_of_systems(here)],
         schedules=[daily_schedule(here), *training_schedules(here)],
         resources=resources_for(here),
         executor=executor_for(here),

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     deep: Literal["auto", "in_process", "service"] = Field(
         "auto", description="Where deep tiers run; auto: a service of its own where a GPU is."
     )
+    alert_webhook: str = Field(
+        "", repr=False, description="URL that gets alerts as JSON; empty: they are logged."
+    )
     public_data: Path | None = Field(None, description="Folder with the public data sets.")
 
     @field_validator("home")
@@ -116,6 +119,11 @@ class Settings(BaseSettings):
     def outcome_inbox(self) -> Path:
         """Folder where services keep reported outcomes until they are landed."""
         return self.home / "outcome_inbox"
+
+    @property
+    def alerts(self) -> Path:
+        """Folder that remembers which alerts have been sent."""
+        return self.home / "alerts"
 
     @property
     def prediction_log(self) -> Path:

@@ -126,18 +126,23 @@ def until(lake: Lake, system: System) -> datetime | None:
     return known_until(lake, system) if built else None
 
 
-def drift(lake: Lake, system: System, day: date) -> object:
+def drift(lake: Lake, system: System, day: date) -> str:
     """Whether a day's requests differ from those before."""
     from agora.monitoring import drift_found
 
-    return drift_found(lake, system, day)
+    found = drift_found(lake, system.name, day)
+    named = ", ".join(found.features) or "all columns together"
+    return f"{day} differs from the days before it in {named}" if found.alarmed else ""
 
 
-def decay(lake: Lake, system: System, day: date) -> object:
+def decay(lake: Lake, system: System, day: date) -> str:
     """Whether the model has become worse, by the labels that have arrived."""
     from agora.monitoring import decay_found
 
-    return decay_found(lake, system, day)
+    found = decay_found(lake, system.name, day)
+    if found is None or not found.decayed:
+        return ""
+    return f"{found.metric} {found.measured} until {day}, {found.reported} in the report"
 
 
 MONITORED: Mapping[Kind, Find] = {"drift": drift, "decay": decay}
