@@ -90,7 +90,7 @@ class Service:
             response = connection.getresponse()
             text = response.read()
             is_json = "json" in (response.getheader("content-type") or "")
-            answer = json.loads(text) if is_json else text.decode()
+            answer = json.loads(text) if is_json and text else text.decode()
             return response.status, answer, {k.lower(): v for k, v in response.getheaders()}
         finally:
             connection.close()

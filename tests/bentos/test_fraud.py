@@ -17,18 +17,13 @@ from agora.settings import Settings
 from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.valkey import stop_online
-from tests.bentos.services import PAYMENT, PROJECT, Service, fit_versions, point, serving
+from tests.bentos.services import PAYMENT, PROJECT, Service, point, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("fraud_service")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return fit_versions(tmp_path_factory.mktemp("models"), "1", "2", "3")
 
 
 @pytest.fixture(scope="module")
