@@ -11,7 +11,7 @@ looking whether the table is in order.
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, cast
 
 import duckdb
@@ -24,7 +24,9 @@ from agora.stores.lake import UNREADABLE, file_paths, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
+
+    from deltalake import DeltaTable
 
     from agora.features import Entity, FeatureSet
     from agora.stores.lake import Lake
@@ -82,36 +84,60 @@ def point_in_time(
 def feature_files(
     lake: Lake, feature_set: FeatureSet, start: date | None = None, end: date | None = None
 ) -> str:
-    """A `read_parquet` of the set's table, or nothing when there are no rows.
+    """A `read_parquet` of the set's rows, or nothing when there are none.
+
+    The stream's rows (`stream/<set>`) stand beside the batch's from the last day that was built:
+    that day may not have been over. A row that stands in both says the same in both.
 
     Args:
-        lake: Where the table is.
-        feature_set: Whose table.
-        start: First `feature_date`, where the table is partitioned by it.
-        end: First `feature_date` left out, where the table is partitioned by it.
+        lake: Where the tables are.
+        feature_set: Whose rows.
+        start: First `feature_date`, where a table is partitioned by it.
+        end: First `feature_date` left out, where a table is partitioned by it.
 
     Raises:
-        LookupError: The table has not been built.
-        RuntimeError: The table uses a reader feature that plain Parquet files do not show.
+        LookupError: The set has neither been built nor streamed.
+        RuntimeError: A table uses a reader feature that plain Parquet files do not show.
     """
-    if not lake.exists(feature_set.table):
+    streamed = f"stream/{feature_set.name}"
+    found = [name for name in (feature_set.table, streamed) if lake.exists(name)]
+    if not found:
         raise LookupError(
             f"{feature_set.table} has not been built: run dbt model ftr_{feature_set.name} first"
         )
-    table = lake.table(feature_set.table)
+    files: list[str] = []
+    built: date | None = None
+    for name in found:
+        table = lake.table(name)
+        if name == feature_set.table:
+            built = _last_day(table)
+        else:
+            start = max((day for day in (start, built) if day), default=None)
+        files += _files(table, name, start, end)
+    if not files:
+        return ""
+    listed = ", ".join(literal(file) for file in files)
+    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+
+
+def _files(table: DeltaTable, name: str, start: date | None, end: date | None) -> list[str]:
+    """A table's files of the days [start, end), as DuckDB opens them."""
     unreadable = set(table.protocol().reader_features or []) & UNREADABLE
     if unreadable:
-        raise RuntimeError(f"{feature_set.table}: unsupported reader features {sorted(unreadable)}")
+        raise RuntimeError(f"{name}: unsupported reader features {sorted(unreadable)}")
     days = [f"{PARTITION} >= '{start}'"] if start else []
     days += [f"{PARTITION} < '{end}'"] if end else []
     by_day = PARTITION in table.metadata().partition_columns
     kept = table.file_uris(file_pruning_predicate=" AND ".join(days) if by_day and days else None)
     # The same files in the same order, once as Delta names them and once as DuckDB opens them.
     named = dict(zip(table.file_uris(), file_paths(table), strict=True))
-    if not kept:
-        return ""
-    listed = ", ".join(literal(named[file]) for file in kept)
-    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+    return [named[file] for file in kept]
+
+
+def _last_day(table: DeltaTable) -> date | None:
+    """The last day that a table holds."""
+    days = [str(found[PARTITION]) for found in table.partitions() if PARTITION in found]
+    return date.fromisoformat(max(days)) if days else None
 
 
 def _check(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agora.settings import Settings
 
@@ -101,9 +101,14 @@ class EventStore(Protocol):
 
 
 class MemoryEventStore:
-    """The events store in lists: what every adapter must do, and a store for one process."""
+    """The events store in lists: what every adapter must do, and a store for one process.
 
-    def __init__(self) -> None:
+    Args:
+        clock: The log's clock: microseconds UTC.
+    """
+
+    def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        self._clock = clock
         self._topics: dict[str, Batch] = {}
         self._last: dict[str, int] = {}
         self._groups: dict[str, dict[str, int]] = {}
@@ -116,7 +121,7 @@ class MemoryEventStore:
         with self._changed:
             held = self._topics.setdefault(topic, Batch())
             first = self._last.get(topic, START) + 1
-            now = max([time.time_ns() // 1000, *held.arrived_at[-1:]])
+            now = max([self._clock(), *held.arrived_at[-1:]])
             held.positions.extend(range(first, first + len(events)))
             held.arrived_at.extend([now] * len(events))
             held.events.extend(events)

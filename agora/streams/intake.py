@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from agora.ingest.rejects import QUARANTINE
-from agora.schema import schema_of
-from agora.stores.landed_rows import UnreadableFileError, read_slices
+from agora.schema import ARRIVED_AT, schema_of
 from agora.streams.history import with_content
 from agora.validation import validate
 
@@ -30,7 +29,8 @@ AHEAD = timedelta(minutes=5)
 newest of its card, and its windows, until that time comes."""
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
-LINES = "events.jsonl"
+REFUSED = {"row_number": pl.Int64, "reasons": pl.List(pl.String)}
+OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,21 @@ def take(batch: Batch, table: Table, memory: Memory, watermark: int, topic: str)
             "payload": [event.payload.decode("utf-8", "replace") for event in batch.events],
         }
     )
-    rows, broken = _decoded([event.payload for event in batch.events])
-    blank = events.filter(
-        ~pl.col("row_number").is_in([*rows["row_number"], *broken["row_number"]])
-    ).select("row_number", pl.lit(["line: is empty"]).alias("reasons"))
-    stamped = rows.drop("arrived_at", strict=False).join(
+    said = tuple(name for name in table.names if name != ARRIVED_AT.name)
+    rows, broken = _decoded([event.payload for event in batch.events], said)
+    stamped = rows.join(
         events.select("row_number", "arrived_at"), on="row_number", maintain_order="left"
     )
     verdict = validate(stamped, table)
     ahead = pl.col("event_at") > pl.col("arrived_at") + AHEAD
     early = verdict.accepted.filter(ahead)
     minutes = int(AHEAD.total_seconds()) // 60
-    said = f"event_at: is more than {minutes} minutes ahead of the log's clock"
+    skewed = f"event_at: is more than {minutes} minutes ahead of the log's clock"
     bad = pl.concat(
         [
-            broken.select("row_number", "reasons"),
-            blank,
+            broken,
             verdict.rejected.select("row_number", "reasons"),
-            early.select("row_number", pl.lit([said]).alias("reasons")),
+            early.select("row_number", pl.lit([skewed]).alias("reasons")),
         ]
     )
     good = verdict.accepted.filter(~ahead).join(
@@ -119,32 +116,32 @@ def stamps(arrived_at: list[int], watermark: int) -> np.ndarray[Any, Any]:
     return stamped
 
 
-def _decoded(payloads: list[bytes]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows, and lines that are none, as the same lines in a landed file would be read."""
-    try:
-        # The first line keeps the reader from guessing at what the first event looks like.
-        lines = b"{}\n" + b"\n".join(payload.replace(b"\n", b" ") for payload in payloads)
-        parts = list(read_slices(lambda: pa.BufferReader(lines), LINES))
-    except UnreadableFileError as error:
-        if len(payloads) == 1:
-            said = str(error).removeprefix(f"{LINES}: ")
-            refused = {"row_number": [1], "reasons": [[f"line: {said}"]], "payload": [""]}
-            return pl.DataFrame(schema={"row_number": pl.Int64}), pl.DataFrame(refused)
-        # One event must not spoil the others.
-        half = len(payloads) // 2
-        before, after = _decoded(payloads[:half]), _decoded(payloads[half:])
-        moved = [part.with_columns(pl.col("row_number") + half) for part in after]
-        return (
-            pl.concat([before[0], moved[0]], how="diagonal"),
-            pl.concat([before[1], moved[1]]),
-        )
-    number = pl.col("row_number") - 1
-    rows = pl.concat([part.rows for part in parts], how="diagonal")
-    broken = pl.concat([part.broken for part in parts])
+def _decoded(payloads: list[bytes], names: tuple[str, ...]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows as text, as those of a landed file of JSON lines, and what is no JSON object."""
+    rows: list[dict[str, Any]] = []
+    numbers, broken = [], []
+    for number, payload in enumerate(payloads, 1):
+        try:
+            rows.append(OBJECT.decode(payload))
+            numbers.append(number)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            broken.append(number)
+    columns = {name: [_text(row.get(name)) for row in rows] for name in names}
+    said = [["line: is not a JSON object"]] * len(broken)
     return (
-        rows.with_columns(number).filter(pl.col("row_number") > 0),
-        broken.with_columns(number).filter(pl.col("row_number") > 0),
+        pl.DataFrame(
+            {"row_number": numbers, **columns},
+            schema=dict.fromkeys(names, pl.String) | {"row_number": pl.Int64},
+        ),
+        pl.DataFrame({"row_number": broken, "reasons": said}, schema=REFUSED),
     )
+
+
+def _text(value: Any) -> str | None:
+    """A value as contracts read it: all columns of a text format are text."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
 
 
 def _once(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

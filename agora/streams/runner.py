@@ -77,6 +77,7 @@ def run(settings: Settings, once: bool = False, stop: Flag | None = None) -> int
     try:
         return runner.run(once, stop)
     finally:
+        runner.close()
         events.close()
         online.close()
 
@@ -196,6 +197,11 @@ class Runner:
             self._memory.forget(self.watermark)
         self._events.commit(TOPIC, GROUP, self.position)
         self._events.trim(TOPIC)
+
+    def close(self) -> None:
+        """Give threads back."""
+        if self._computer is not None:
+            self._computer.close()
 
     def _recover(self, error: Exception) -> None:
         """Wait for a store; what was taken stays. The embedded one is started again."""
