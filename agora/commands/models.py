@@ -1,4 +1,4 @@
-"""`agora history`, `agora backtest` and `agora stream`."""
+"""`agora history`, `agora withdraw`, `agora backtest` and `agora stream`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ def history(
 
     moment = at.replace(tzinfo=UTC) if at else None
     console.print(render(settings(), system_of(name), moment), soft_wrap=True)
+
+
+def withdraw(
+    name: Annotated[str, typer.Argument(help="Name of the system.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Take back what analysts' labels have shifted; the model itself goes on."""
+    from agora.analysts import withdraw as run
+    from agora.stores.decisions import person
+
+    done = run(system_of(name), settings(), by=person(), reason=reason)
+    console.print(f"{name}: {'withdrawn' if done else 'no adjustments are in force'}")
 
 
 def stream(
