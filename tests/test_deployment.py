@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,6 +230,28 @@ def _skewed(system: System) -> System:
         return pipeline
 
     return replace(system, load=load)
+
+
+SLEEP = """
+import time
+
+from agora.systems.fraud.pipeline import FraudPipeline
+
+awake = FraudPipeline.decode
+FraudPipeline.decode = lambda self, columns: time.sleep(0.06) or awake(self, columns)
+"""
+
+
+@pytest.mark.slow
+def test_a_bento_with_a_sleep_of_60_ms_in_a_stage_of_50_ms_is_refused_and_the_stage_named(
+    fraud_home: Settings, models: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(PROJECT / "bentos", tmp_path / "bentos")
+    with (tmp_path / "bentos" / "fraud" / "service.py").open("a") as service:
+        service.write(SLEEP)
+    with pytest.raises(DeploymentError, match=r"over its latency budget: feature_computation"):
+        deploy(SYSTEM, "1", fraud_home, folder=models["1"], project=tmp_path)
+    assert deployments.read(fraud_home.deployments, "fraud") is None
 
 
 @pytest.mark.slow

@@ -48,6 +48,11 @@ class Built(msgspec.Struct, frozen=True):
     model: str
 
 
+def target_of(system: str) -> str:
+    """What BentoML is given: a module may hold a service for a tier beside the system's own."""
+    return f"bentos.{system}.service:{system.capitalize()}"
+
+
 def build(system: str, version: str, pipeline: Path, settings: Settings, project: Path) -> Built:
     """Import a pipeline's folder into the BentoML store and build the system's bento around it.
 
@@ -144,7 +149,7 @@ def _build_here(
     service = Path(context) / "bentos" / system
     (service / MODEL_FILE).write_text(json.dumps({"tag": str(model.tag)}))
     bento = bentoml.bentos.build(
-        f"bentos.{system}.service",
+        target_of(system),
         build_ctx=context,
         include=["agora/**", "bentos/**"],
         models=[str(model.tag)],

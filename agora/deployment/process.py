@@ -11,7 +11,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agora.deployment.build import PACKAGE
+from agora.deployment.build import PACKAGE, target_of
 from agora.deployment.errors import DeploymentError
 from agora.settings import child_environment
 from agora.stores import deployments
@@ -59,7 +59,7 @@ def serve(system: System, settings: Settings, *, port: int | None = None) -> int
                 f"{system.name}: nothing is deployed and no model is champion; run `make demo`, or "
                 f"materialize {system.name}/bento"
             )
-        target = f"bentos.{system.name}.service"
+        target = target_of(system.name)
     port = port or settings.service_port
     command = _command(target, settings, port)
     sys.stdout.flush()

@@ -7,15 +7,19 @@ import json
 import socket
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agora.audit.latency import over_budget
 from agora.deployment.errors import DeploymentError
 from agora.deployment.process import running
 from agora.serving import Predictor
 from agora.serving.golden import differing_field
 from agora.stores import deployments, embedded
+from agora.stores.drain import drain
 from agora.stores.keys import KeyStore
+from agora.stores.lake import Lake
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 ATTEMPTS = 3
+ROUNDS, ROUND_REQUESTS = 3, 40
 
 
 def smoke(
@@ -68,6 +73,7 @@ def smoke(
             _wait(child, port, log)
             _compare_answers(Predictor(system, pipeline, online), candidate, port, token)
             _check_model(candidate, port, token)
+            _check_budgets(system, candidate, here, port, token)
 
 
 def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -107,6 +113,24 @@ def _check_model(candidate: Deployment, port: int, token: str) -> None:
         raise DeploymentError("the bento does not reach the online store")
     if model["strangers"]:
         raise DeploymentError(f"the bento loads {', '.join(model['strangers'])}")
+
+
+def _check_budgets(
+    system: System, candidate: Deployment, here: Settings, port: int, token: str
+) -> None:
+    """No stage may be over its budget in every round: a busy machine slows one, not all."""
+    lake, log, over = Lake(here.lake), here.prediction_log / system.name, dict[str, str]()
+    requests = [pair["request"] for pair in candidate.golden]
+    for number in range(ROUNDS):
+        since = datetime.now(UTC)
+        for place in range(ROUND_REQUESTS):
+            _call(port, token, "POST", "/score", requests[place % len(requests)])
+        drain(log, lake)
+        found = {each.stage: str(each) for each in over_budget(system, lake, since)}
+        over = {stage: found[stage] for stage in found if number == 0 or stage in over}
+        if not over:
+            return
+    raise DeploymentError(f"over its latency budget: {'; '.join(over.values())}")
 
 
 def _call(port: int, token: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:

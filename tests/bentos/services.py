@@ -108,7 +108,7 @@ def serving(settings: Settings, log: Path) -> Iterator[Service]:
         port = free.getsockname()[1]
     keys = KeyStore(settings.keys)
     tokens = {role: keys.create(f"test-{role}", role, rate=10**6) for role in ROLES}
-    with running("bentos.fraud.service", PROJECT, settings, port, log) as child:
+    with running("bentos.fraud.service:Fraud", PROJECT, settings, port, log) as child:
         service = Service(port, settings, child, log, tokens)
         until = time.monotonic() + 120
         while True:
