@@ -229,12 +229,17 @@ def bootstrap(groups: Array, seed: int = SEED) -> Iterator[Array]:
 
 
 def _parts(labels: Array, slices: Mapping[str, Array]) -> list[tuple[str, str, Array]]:
-    """Slice name, value and rows, where there are positives enough, largest first."""
+    """Slice name, value and rows, where there are positives enough, largest first.
+
+    Rows whose value is empty belong to no part.
+    """
     found = []
     for name, values in slices.items():
         kinds, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
         positives = np.bincount(codes, weights=labels, minlength=len(kinds))
-        enough = [k for k in np.argsort(-counts) if positives[k] >= SLICE_POSITIVES]
+        enough = [
+            k for k in np.argsort(-counts) if positives[k] >= SLICE_POSITIVES and str(kinds[k])
+        ]
         found += [(name, str(kinds[k]), np.flatnonzero(codes == k)) for k in enough[:MOST_VALUES]]
     return found
 
@@ -260,6 +265,8 @@ class Gate:
 
     Attributes:
         baselines: Models that the candidate must beat: the whole interval of its lead above zero.
+        parts: Models that the candidate is made of: it must not be worse than one of them, neither
+            for certain (the whole interval of its lead below zero) nor by more than the tolerance.
         tolerance: How much worse than the champion the candidate may be in the primary metric.
         at_most: Metric to its largest value, as for calibration error.
         fewest_positives: Positives in the test rows below which nothing can be said.
@@ -269,6 +276,7 @@ class Gate:
     tolerance: float
     at_most: Mapping[str, float] = field(default_factory=dict)
     fewest_positives: int = 20
+    parts: tuple[str, ...] = ()
 
     def check(self, report: Report) -> GateResult:
         """Judge a report."""
@@ -289,6 +297,11 @@ class Gate:
                 yield False, f"the report lacks the baseline {baseline}"
             else:
                 yield lead.low > 0, f"{report.primary}: lead over {baseline} {lead}"
+        for part in self.parts:
+            # A candidate may have fewer parts than others of its system.
+            if lead := report.differences.get(part):
+                held = lead.high >= 0 and lead.value >= -self.tolerance
+                yield held, f"{report.primary}: lead over its part {part} {lead}"
         if champion := report.differences.get(CHAMPION):
             words = f"{report.primary}: lead over the champion {champion}"
             yield champion.value >= -self.tolerance, f"{words}, tolerance {self.tolerance:g}"

@@ -1,4 +1,8 @@
-"""Fraud's report: against rules, logistic regression and the champion; and its gate."""
+"""Fraud's report: the cascade against its parts, two baselines and the champion; and its gate.
+
+`candidate` is the cascade as served. `ensemble` is the stack on all payments, `light` and `deep`
+are its parts, each calibrated: what they say also where the cascade does not ask them.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,23 @@ from agora.metrics import (
 from agora.pipeline import columns_of, scores
 from agora.systems.fraud.costs import Costs, cheapest_thresholds
 from agora.systems.fraud.pipeline import LABEL, FraudPipeline
+from agora.systems.fraud.routing import LIGHT, RULES
 from agora.systems.fraud.rulebook import BOOK
+from agora.systems.fraud.tiers import WIDTH
 
 if TYPE_CHECKING:
+    from agora.cascade import Inferred
     from agora.dataset import TrainingSet
     from agora.evaluation import Metric
     from agora.pipeline import Pipeline
 
 Array = np.ndarray[Any, Any]
 
-RULES, LOGISTIC = "rules", "logistic_regression"
+LOGISTIC = "logistic_regression"
+SCHEME = "scheme"
+"""Column with the kind of each fraud, where someone knows it: a simulation does."""
+HONEST = "honest"
+DECIDED = ("approved", "reviewed", "declined")
 CARDS_CHECKED = 100
 # Fitted on all frauds and so many honest payments at most: more change nothing but the time.
 LOGISTIC_ROWS = 100_000
@@ -37,6 +48,7 @@ AMOUNT_BANDS = (0.0, 20.0, 50.0, 100.0, 500.0)
 
 GATE = Gate(
     baselines=(RULES, LOGISTIC),
+    parts=(LIGHT,),
     # About half of the width of the interval on a week of 60,000 payments.
     tolerance=0.02,
     # Frauds come in bursts: their share of one week was twice that of the next in a stable world.
@@ -52,20 +64,25 @@ def evaluate(
     if not isinstance(pipeline, FraudPipeline):
         raise TypeError(f"a {type(pipeline).__name__} is not fraud's pipeline")
     calibration, test = training_set.calibration, training_set.test
+    decoded = [pipeline.decode(columns_of(span)) for span in (calibration, test)]
+    inferred = pipeline.infer(decoded[1])
     by_model = {
-        CANDIDATE: (scores(pipeline, calibration), scores(pipeline, test)),
-        **_baselines(pipeline, training_set),
+        CANDIDATE: (pipeline.infer(decoded[0]).scores, inferred.scores),
+        **_parts(pipeline, decoded),
+        **_baselines(pipeline, training_set, decoded),
     }
     if champion is not None:
         by_model[CHAMPION] = (scores(champion, calibration), scores(champion, test))
     costs = pipeline.params.costs
     customers = test["customer_id"].cast(pl.Categorical).to_physical().rank("dense").to_numpy() - 1
+    values = {
+        model: _costs(costs, calibration, on_calibration, test, on_test)
+        for model, (on_calibration, on_test) in by_model.items()
+    }
+    values[CANDIDATE] |= _routed(pipeline, inferred, _labels(test), test["amount"].to_numpy())
     return compare(
         training_set.manifest.system,
-        {
-            model: Scored(on_test, _costs(costs, calibration, on_calibration, test, on_test))
-            for model, (on_calibration, on_test) in by_model.items()
-        },
+        {model: Scored(on_test, values[model]) for model, (_, on_test) in by_model.items()},
         _labels(test),
         customers.astype(np.int64),
         metrics(test),
@@ -102,28 +119,56 @@ def slices(test: pl.DataFrame) -> dict[str, Array]:
     """Parts of the payments on which a good average can hide a bad model."""
     band = np.searchsorted(AMOUNT_BANDS, test["amount"].to_numpy(), side="right") - 1
     since = test["customer_age_days"].fill_nan(None).fill_null(0.0).to_numpy()
-    return {
+    parts = {
         "amount from": np.array(AMOUNT_BANDS)[band].astype(int).astype(str),
         "customer": np.where(since < 30, "new (under 30 days)", "known"),
         "channel": test["channel"].fill_null("unknown").to_numpy().astype(str),
         "country": test["country"].fill_null("unknown").to_numpy().astype(str),
     }
+    if SCHEME in test.columns:
+        # Each kind of fraud against all honest payments.
+        kinds = test[SCHEME].fill_null(HONEST).to_numpy().astype(str)
+        for kind in np.unique(kinds[kinds != HONEST]):
+            parts[f"{SCHEME} {kind}"] = np.where(
+                (kinds == kind) | (kinds == HONEST), "and honest", ""
+            )
+    return parts
+
+
+def _routed(
+    pipeline: FraudPipeline, inferred: Inferred, labels: Array, amount: Array
+) -> dict[str, Array]:
+    """Shares by tier and by decision as served, and what the rules let through."""
+    levels = pipeline.thresholds_.levels(inferred.scores)
+    by_decision = pipeline.params.costs.of(labels, amount)
+    names = [tier.name for tier in pipeline.tiers]
+    by_rules = inferred.tiers == names.index(RULES)
+    return {
+        "cost_per_payment": by_decision[levels, np.arange(len(levels))],
+        **{name: (levels == level) * 1.0 for level, name in enumerate(DECIDED)},
+        **{f"by_{name}": (inferred.tiers == tier) * 1.0 for tier, name in enumerate(names)},
+        "fraud_approved_by_rules": by_rules * (levels == 0) * labels,
+    }
+
+
+def _parts(pipeline: FraudPipeline, decoded: list[Array]) -> dict[str, tuple[Array, Array]]:
+    """Scores of the stack and of its parts on whole spans."""
+    found = [pipeline.parts(matrix) for matrix in decoded]
+    return {model: (found[0][model], found[1][model]) for model in found[0]}
 
 
 def _baselines(
-    pipeline: FraudPipeline, training_set: TrainingSet
+    pipeline: FraudPipeline, training_set: TrainingSet, decoded: list[Array]
 ) -> dict[str, tuple[Array, Array]]:
     """Scores on the calibration and the test span, from the candidate's own decoded rows."""
-    train, calibration, test = (
-        pipeline.decode(columns_of(span))
-        for span in (training_set.train, training_set.calibration, training_set.test)
-    )
+    train = pipeline.decode(columns_of(training_set.train))[:, :WIDTH]
     logistic = logistic_regression(train, _labels(training_set.train))
+    calibration, test = decoded
     return {
-        RULES: tuple(BOOK.scores(BOOK.hits(rows)) for rows in (calibration, test)),
+        RULES: (BOOK.scores(BOOK.hits(calibration)), BOOK.scores(BOOK.hits(test))),
         LOGISTIC: (
-            logistic.predict_proba(calibration)[:, 1],
-            logistic.predict_proba(test)[:, 1],
+            logistic.predict_proba(calibration[:, :WIDTH])[:, 1],
+            logistic.predict_proba(test[:, :WIDTH])[:, 1],
         ),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agora.entities.cards import CARD, CARDS_DAILY, CARDS_RECENT
+from agora.entities.cards import CARD, CARDS_DAILY, CARDS_RECENT, CARDS_SEQUENCE
 from agora.entities.customers import CUSTOMER, CUSTOMERS_DAILY, CUSTOMERS_RECENT
 from agora.entities.devices import DEVICE, DEVICES_DAILY, DEVICES_RECENT
 from agora.entities.merchants import MERCHANT, MERCHANTS_DAILY, MERCHANTS_LABELS, MERCHANTS_RECENT
@@ -20,9 +20,11 @@ ENTITIES = {
     DEVICE: "device_id",
 }
 RECENT_SETS = (CUSTOMERS_RECENT, CARDS_RECENT, MERCHANTS_RECENT, DEVICES_RECENT)
-FEATURE_SETS = (
+LIGHT_SETS = (
     CUSTOMERS_DAILY, CARDS_DAILY, MERCHANTS_DAILY, MERCHANTS_LABELS, DEVICES_DAILY, *RECENT_SETS,
 )  # fmt: skip
+# The card's payments one by one are for the network alone.
+FEATURE_SETS = (*LIGHT_SETS, CARDS_SEQUENCE)
 
 WINDOW_SECONDS = {"5m": 300.0, "1h": 3_600.0, "24h": 86_400.0}
 CODED = ("channel", "currency", "country")
@@ -123,7 +125,7 @@ CLOCK = {
 
 HISTORY = tuple(
     column
-    for feature_set in FEATURE_SETS
+    for feature_set in LIGHT_SETS
     for column in feature_set.columns
     if column not in POSITIONS
 )
@@ -135,7 +137,7 @@ WINDOWED = tuple(
 )
 PLAIN = (*(column for column in HISTORY if column not in WINDOWED), "amount")
 
-# The model's inputs, in order.
+# What rules and the light model see, in order.
 INPUTS = (
     *WINDOWED,
     *PLAIN,
@@ -153,7 +155,7 @@ TEXTS: dict[str, str] = {
         f"{feature_set.entity.name}_{feature.name}": (
             f"{feature_set.entity.name.capitalize()}: {feature.description}"
         )
-        for feature_set in FEATURE_SETS
+        for feature_set in LIGHT_SETS
         for feature in feature_set.features
     },
     "amount": "Amount of the payment.",

@@ -273,5 +273,5 @@ def _inputs(
     found[found != found] = 0.0  # NaN: at the mean.
     inputs = seen.inputs - scale["step_mean"]
     inputs *= scale["step_inverse"]
-    statics = np.concatenate([found, flags], axis=1, dtype=kind)
+    statics: Array = np.concatenate([found, flags], axis=1, dtype=kind)
     return statics, inputs.astype(kind, copy=False), seen.merchants, seen.known

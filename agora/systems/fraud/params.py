@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from agora.systems.fraud.costs import Costs
+from agora.systems.fraud.network import NetworkParams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +33,18 @@ class Params:
     rarest_code: int = 20  # A country seen less often says nothing yet.
     most_missed: float = 0.10  # Of the frauds, through the safe list; it takes half of the traffic.
     least_precision: float = 0.50  # Of what a rule declines, for certain: half wrong is no rule.
+    deep_share: float = 0.10  # Of all payments: nearly all frauds are among them.
+    fewest_frauds: int = 30  # From fewer a network learns them by heart: the cascade has two tiers.
+    network: NetworkParams = field(default_factory=NetworkParams)
     costs: Costs = field(default_factory=Costs)
 
     @classmethod
     def quick(cls) -> Self:
         """A small model in about a second, for tests and for benchmarks of everything around it."""
-        return cls(most_rounds=40, usual_rounds=30, fewest_rounds=10)
+        network = NetworkParams(
+            width=8, heads=2, hidden=8, epochs=2, fewest_honest=1_000, most_honest=2_000
+        )
+        return cls(most_rounds=40, usual_rounds=30, fewest_rounds=10, network=network)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:

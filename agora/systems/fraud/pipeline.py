@@ -17,14 +17,32 @@ from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
 from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, columns_of, seal, verify
+from agora.stacking import Stack, fit_stack
 from agora.systems.fraud.costs import DECISIONS, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
 from agora.systems.fraud.features import FEATURE_SETS, INPUTS
+from agora.systems.fraud.network import SequenceNetwork
 from agora.systems.fraud.params import Params
 from agora.systems.fraud.reasons import explain
-from agora.systems.fraud.routing import Acting, Deciding, contradicted, measure
+from agora.systems.fraud.routing import (
+    DEEP,
+    ENSEMBLE,
+    LIGHT,
+    Acting,
+    Deciding,
+    band,
+    contradicted,
+    measure,
+)
 from agora.systems.fraud.rulebook import BOOK
-from agora.systems.fraud.tiers import LightTier, RulesTier, evidence
+from agora.systems.fraud.tiers import (
+    DeepTier,
+    LightTier,
+    RulesTier,
+    evidence,
+    logit,
+    probabilities,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +64,8 @@ OUTPUTS: Outputs = {
         pl.Struct({"code": pl.String(), "text": pl.String(), "contribution": pl.Float64()})
     ),
 }
+# Two weights that are pulled to the mean and a shift need no more frauds.
+FEWEST = 10
 FEATURE_SET_IDS = tuple(feature_set.id for feature_set in FEATURE_SETS)
 
 
@@ -64,16 +84,19 @@ class FraudPipeline:
         self.codes_ = learn_codes(columns, self.params.rarest_code)
         matrix = self.decode(columns)
         self._fit_light(matrix, labels, columns["event_at"])
+        network = self._fit_network(matrix, labels)
         trained = BOOK.hits(matrix), labels
 
         columns, labels = self._columns(training_set.calibration)
         matrix = self.decode(columns)
         raw = self.boosters_.raw(matrix[:, : len(INPUTS)])
         self.calibration_ = fit_calibration(raw, labels)
+        light = probabilities(self.calibration_.log_odds(raw))
         hits = BOOK.hits(matrix)
         self.rules_calibration_ = fit_calibration(evidence(BOOK, hits), labels)
-        self._fit_rules(trained, (hits, labels), self.calibration_(raw))
-        self._fit_thresholds(matrix, labels, columns["amount"])
+        self._fit_rules(trained, (hits, labels), light)
+        self.deep_ = network and self._fit_stack(network, matrix, light, labels)
+        self._fit_routing(matrix, light, labels, columns["amount"])
         return self
 
     def decode(self, columns: Columns) -> Array:
@@ -82,7 +105,7 @@ class FraudPipeline:
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        """Rules, then the trees."""
+        """Rules, trees, and the network where there were frauds enough to learn one."""
         return self.tiers_
 
     def infer(self, matrix: Array) -> Inferred:
@@ -102,15 +125,32 @@ class FraudPipeline:
             "reasons": self._reasons(inferred, matrix, levels),
         }
 
+    def parts(self, matrix: Array) -> dict[str, Array]:
+        """Calibrated scores of all rows by the stack and by each of its parts alone."""
+        light = self.calibration_.log_odds(self.boosters_.raw(matrix[:, : len(INPUTS)]))
+        if not self.deep_:
+            return {LIGHT: probabilities(light)}
+        raw = self.deep_.network.raw(matrix)
+        return {
+            ENSEMBLE: probabilities(self.deep_.log_odds(light, raw)),
+            LIGHT: probabilities(light),
+            DEEP: probabilities(self.deep_.calibration.log_odds(raw)),
+        }
+
     def save(self, folder: Path) -> None:
         """Write the trees as text, what else was learned as JSON, and the manifest."""
         folder.mkdir(parents=True, exist_ok=True)
         self.boosters_.save(folder)
+        if self.deep_:
+            self.deep_.network.save(folder)
         learned = {
             "codes": self.codes_,
             "calibration": asdict(self.calibration_),
             "rules_calibration": asdict(self.rules_calibration_),
             "acting": asdict(self.acting_),
+            "deep_from": self.deep_from_,
+            "deep_calibration": self.deep_ and asdict(self.deep_.calibration),
+            "stack": self.deep_ and asdict(self.deep_.stack),
             "thresholds": asdict(self.thresholds_),
             "rounds": self.rounds_,
         }
@@ -123,7 +163,7 @@ class FraudPipeline:
             outputs=self.outputs,
             feature_sets=FEATURE_SET_IDS,
             params=asdict(self.params),
-            libraries=("lightgbm", "numpy", "polars"),
+            libraries=("lightgbm", "numpy", "polars", *(("torch",) if self.deep_ else ())),
         )
 
     @classmethod
@@ -140,6 +180,12 @@ class FraudPipeline:
         pipeline.acting_ = Acting(**learned["acting"])
         pipeline.thresholds_ = Thresholds(**learned["thresholds"])
         pipeline.boosters_ = Boosters.load(folder)
+        pipeline.deep_from_ = learned["deep_from"]
+        pipeline.deep_ = learned["stack"] and DeepTier(
+            SequenceNetwork.load(folder),
+            Calibration(**learned["deep_calibration"]),
+            Stack(tuple(learned["stack"]["weights"]), learned["stack"]["shift"]),
+        )
         pipeline._assemble()
         return pipeline
 
@@ -149,9 +195,11 @@ class FraudPipeline:
 
     def _assemble(self) -> None:
         """The tiers of what was learned."""
+        deep_from = self.deep_from_ if self.deep_ else float("inf")
         self.tiers_ = (
             RulesTier(BOOK, Deciding(BOOK, self.acting_), self.rules_calibration_),
-            LightTier(self.boosters_, self.calibration_, float("inf")),
+            LightTier(self.boosters_, self.calibration_, deep_from),
+            *((self.deep_,) if self.deep_ else ()),
         )
 
     def _fit_light(self, matrix: Array, labels: Array, event_at: Array) -> None:
@@ -177,9 +225,25 @@ class FraudPipeline:
             least_precision=self.params.least_precision,
         )
 
-    def _fit_thresholds(self, matrix: Array, labels: Array, amount: Array) -> None:
-        """The cheapest thresholds; a rule that decides otherwise than its score says goes."""
+    def _fit_network(self, matrix: Array, labels: Array) -> SequenceNetwork | None:
+        if labels.sum() < self.params.fewest_frauds:
+            return None
+        return SequenceNetwork.fit(matrix, labels, self.params.network)
+
+    def _fit_stack(
+        self, network: SequenceNetwork, matrix: Array, light: Array, labels: Array
+    ) -> DeepTier:
+        raw = network.raw(matrix)
+        calibration = fit_calibration(raw, labels)
+        parts = np.column_stack([logit(light), calibration.log_odds(raw)])
+        return DeepTier(network, calibration, fit_stack(parts, labels, fewest=FEWEST))
+
+    def _fit_routing(self, matrix: Array, light: Array, labels: Array, amount: Array) -> None:
+        """Band and thresholds; a rule that decides otherwise than its score says goes."""
+        hits = BOOK.hits(matrix)
         while True:
+            is_open = Deciding(BOOK, self.acting_)(hits) < 0
+            self.deep_from_ = band(light, is_open, self.params.deep_share)
             self._assemble()
             scores = self.infer(matrix).scores
             self.thresholds_ = cheapest_thresholds(scores, labels, amount, self.params.costs)
@@ -194,11 +258,12 @@ class FraudPipeline:
         self, inferred: Inferred, matrix: Array, levels: Array
     ) -> list[list[dict[str, Any]]]:
         reasons: list[list[dict[str, Any]]] = [[] for _ in range(len(levels))]
-        for number, tier in enumerate(self.tiers_):
-            rows = np.flatnonzero((levels > 0) & (inferred.tiers == number))
+        flagged = levels > 0
+        for number in range(len(self.tiers_)) if flagged.any() else ():
+            rows = np.flatnonzero(flagged & (inferred.tiers == number))
             if not len(rows):
                 continue
-            found = explain(tier, BOOK, matrix[rows], inferred.scores[rows])
+            found = explain(self.tiers_, number, matrix[rows], inferred.scores[rows])
             for row, reason in zip(rows, found, strict=True):
                 reasons[row] = reason
         return reasons

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.systems.fraud.features import INPUTS, TEXTS
-from agora.systems.fraud.tiers import WIDTH, RulesTier, evidence, logit
+from agora.systems.fraud.tiers import WIDTH, DeepTier, LightTier, RulesTier, evidence, logit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agora.systems.fraud.rules import Rulebook
-    from agora.systems.fraud.tiers import LightTier
 
 Array = np.ndarray[Any, Any]
 
@@ -26,6 +27,8 @@ MOST = 6
 BASE_RATE, OTHER = "base_rate", "other"
 BASE_RATE_TEXT = "Where an average payment stands."
 OTHER_TEXT = "Everything else, for and against."
+SEQUENCE = "card_sequence"
+SEQUENCE_TEXT = "The order of the card's latest payments, against the present one."
 # Below this the log-odds did not move, and there is nothing to share out.
 STILL = 1e-9
 
@@ -48,12 +51,24 @@ class Parts:
 
 
 def explain(
-    tier: RulesTier | LightTier, book: Rulebook, matrix: Array, scores: Array
+    tiers: Sequence[RulesTier | LightTier | DeepTier], number: int, matrix: Array, scores: Array
 ) -> list[list[dict[str, Any]]]:
-    """The reasons of payments that a tier scored: the strongest, the base rate, and the rest."""
+    """The reasons of payments: the strongest, the base rate, and the rest.
+
+    Args:
+        tiers: The cascade.
+        number: Of the tier that scored the payments.
+        matrix: Them, decoded.
+        scores: What it gave them.
+    """
+    tier = tiers[number]
     if isinstance(tier, RulesTier):
         return _told(_rule_parts(tier, matrix, scores), scores)
-    return _told(_light_parts(tier, book, matrix), scores)
+    rules, light = tiers[0], tiers[1]
+    if not isinstance(rules, RulesTier) or not isinstance(light, LightTier):
+        raise TypeError("a cascade begins with rules and the light model")
+    parts = _light_parts(light, rules.book, matrix)
+    return _told(_deep_parts(tier, parts, scores) if isinstance(tier, DeepTier) else parts, scores)
 
 
 def _rule_parts(tier: RulesTier, matrix: Array, scores: Array) -> Parts:
@@ -93,6 +108,21 @@ def _light_parts(tier: LightTier, book: Rulebook, matrix: Array) -> Parts:
         (*(rule.code for rule in book.rules), *INPUTS),
         (*(rule.text for rule in book.rules), *(TEXTS[name] for name in INPUTS)),
         np.concatenate([by_rule, by_input], axis=1) * scale[:, None],
+    )
+
+
+def _deep_parts(tier: DeepTier, light: Parts, scores: Array) -> Parts:
+    """The light model's parts, each times its weight in the stack, and the network as one."""
+    weight = tier.stack.weights[0]
+    # An average payment is one on which the network agrees with the light model.
+    base = float(tier.stack(np.full((1, 2), light.base))[0])
+    weighted = light.contributions * weight
+    sequence = logit(scores) - base - weighted.sum(axis=1)
+    return Parts(
+        base,
+        (*light.codes, SEQUENCE),
+        (*light.texts, SEQUENCE_TEXT),
+        np.column_stack([weighted, sequence]),
     )
 
 

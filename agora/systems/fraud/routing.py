@@ -24,6 +24,7 @@ CONFIDENCE = 0.95
 # Payments of the light model's opinion that a rule's observed rate is mixed with.
 PRIOR_ROWS = 20.0
 RULES, LIGHT, DEEP = "rules", "light", "deep"
+ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True, slots=True)

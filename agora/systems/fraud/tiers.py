@@ -10,11 +10,13 @@ import numpy as np
 from agora.calibration import sigmoid
 from agora.cascade import Verdict
 from agora.systems.fraud.features import INPUTS
-from agora.systems.fraud.routing import LIGHT, RULES, Deciding
+from agora.systems.fraud.routing import DEEP, LIGHT, RULES, Deciding
 
 if TYPE_CHECKING:
     from agora.boosting import Boosters
     from agora.calibration import Calibration
+    from agora.stacking import Stack
+    from agora.systems.fraud.network import SequenceNetwork
     from agora.systems.fraud.rules import Rulebook
 
 Array = np.ndarray[Any, Any]
@@ -80,6 +82,31 @@ class LightTier:
     def log_odds(self, raw: Array) -> Array:
         """Calibrated log-odds of the trees' own."""
         return self.calibration.log_odds(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class DeepTier:
+    """The network's opinion, stacked with the light model's.
+
+    Attributes:
+        network: The network.
+        calibration: Of its log-odds.
+        stack: Of the light model's calibrated log-odds and the network's.
+    """
+
+    network: SequenceNetwork
+    calibration: Calibration
+    stack: Stack
+    name: str = DEEP
+
+    def score(self, matrix: Array, scores: Array) -> Verdict:
+        """Calibrated probabilities, which are final."""
+        found = probabilities(self.log_odds(logit(scores), self.network.raw(matrix)))
+        return Verdict(found, np.zeros(len(found), bool))
+
+    def log_odds(self, light: Array, raw: Array) -> Array:
+        """Stacked log-odds of the light model's calibrated ones and the network's own."""
+        return self.stack(np.column_stack([light, self.calibration.log_odds(raw)]))
 
 
 def evidence(book: Rulebook, hits: Array) -> Array:
