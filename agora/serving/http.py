@@ -111,6 +111,11 @@ class Scoring:
         if self._outcomes is not None:
             self._outcomes.open()
 
+    def close(self) -> None:
+        """Stop what `open` began."""
+        if self._outcomes is not None:
+            self._outcomes.close()
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         started = time.perf_counter_ns()
@@ -228,9 +233,14 @@ class ScoringFirst:
         if scope["type"] == "http":
             await self._scoring(scope, receive, send)
             return
-        if scope["type"] == "lifespan":
-            self._scoring.open()
-        await self._app(scope, receive, send)
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        self._scoring.open()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._scoring.close()
 
 
 async def read_json(asked: Asked) -> bytes:
