@@ -13,7 +13,7 @@ from agora.serving.http import Scoring, ScoringFirst
 from agora.settings import settings
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.routing import DEEP
-from bentos.fraud.deep import FraudDeep
+from bentos.fraud import deep as apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,8 @@ class Fraud:
     """Answers payments with the deployed version, or the one in the bento, or the champion."""
 
     if deep.is_apart(settings()):
-        network = bentoml.depends(FraudDeep)
+        # By its module: BentoML takes every service in this one's names for one to serve.
+        network = bentoml.depends(apart.FraudDeep)
 
     def __init__(self) -> None:
         tag = baked_tag(Path(__file__))
