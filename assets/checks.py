@@ -12,6 +12,7 @@ from agora.settings import Settings
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.system import System
+from assets.decisions import decide
 from assets.learning import CHALLENGER
 
 JUDGED = timedelta(days=1)
@@ -33,15 +34,23 @@ def parity_check(system: System) -> dg.AssetChecksDefinition:
         description="Logged requests give equal features and scores through the offline path.",
     )
     def compared(
+        context: dg.AssetCheckExecutionContext,
         lake: dg.ResourceParam[Lake],
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.AssetCheckResult:
         served = parity(system, lake, loader(models, system, settings.adjustments))
         challenger = alike(system, lake, models.load(system, CHALLENGER))
+        passed = served.passed and challenger.passed
+        said = str(challenger if served.passed else served)
+        if not passed:
+            decide(
+                context.run, lake, models, system, str(models.alias(system, CHALLENGER)), "refused",
+                by="check:parity", reasons=[said],
+            )  # fmt: skip
         return dg.AssetCheckResult(
-            passed=served.passed and challenger.passed,
-            description=str(challenger if served.passed else served),
+            passed=passed,
+            description=said,
             metadata={
                 "predictions": served.rows,
                 "scored": served.scored,
