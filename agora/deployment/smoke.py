@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import tempfile
 import time
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 ATTEMPTS = 3
+ERROR = re.compile(r"[\w.]*(Error|Exception): ")
 ROUNDS, ROUND_REQUESTS = 3, 40
 
 
@@ -87,7 +89,9 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    raise DeploymentError(f"the bento did not start: {said[-1] if said else 'it said nothing'}")
+    # The cause stands above the words that say that starting failed.
+    causes = [line for line in said if ERROR.match(line)] or said or ["it said nothing"]
+    raise DeploymentError(f"the bento did not start: {causes[-1]}")
 
 
 def _compare_answers(predictor: Predictor, candidate: Deployment, port: int, token: str) -> None:
