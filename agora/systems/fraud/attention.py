@@ -27,27 +27,25 @@ class Shape:
 
     Attributes:
         statics: Inputs of the payment as a whole.
-        step_inputs: Inputs of each step, without its merchant.
-        merchants: Different merchants, the unknown one included.
-        merchant_width: Of a merchant's embedding.
+        step_inputs: Inputs of each step.
         width: Of a step.
         heads: Of attention.
         hidden: Of the payment as a whole.
         dropout: Share of hidden values left out in training.
+        input_dropout: Share of the payment's inputs, and of a step's first layer, left out.
     """
 
     statics: int
     step_inputs: int
-    merchants: int
-    merchant_width: int
     width: int
     heads: int
     hidden: int
     dropout: float
+    input_dropout: float
 
 
 def build(shape: Shape) -> nn.Module:
-    """The untrained network: (statics, steps, merchants, known) to logits, (n,)."""
+    """The untrained network: (statics, steps, known) to logits, (n,)."""
     import torch
     from torch import nn
 
@@ -56,9 +54,7 @@ def build(shape: Shape) -> nn.Module:
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.merchant = nn.Embedding(shape.merchants, shape.merchant_width)
-            nn.init.normal_(self.merchant.weight, std=0.1)
-            self.step = nn.Linear(shape.step_inputs + shape.merchant_width, width)
+            self.step = nn.Linear(shape.step_inputs, width)
             self.deeper = nn.Linear(width, width)
             self.static = nn.Linear(shape.statics, hidden)
             self.query = nn.Linear(hidden + width, width)
@@ -67,21 +63,21 @@ def build(shape: Shape) -> nn.Module:
             self.joint = nn.Linear(hidden + 2 * width, hidden)
             self.out = nn.Linear(hidden, 1)
             self.dropout = nn.Dropout(shape.dropout)
+            self.input_dropout = nn.Dropout(shape.input_dropout)
 
-        def forward(
-            self, statics: Tensor, inputs: Tensor, merchants: Tensor, known: Tensor
-        ) -> Tensor:
-            n, length = merchants.shape
-            step = self.step(torch.cat([inputs, self.merchant(merchants)], 2)).relu()
+        def forward(self, statics: Tensor, inputs: Tensor, known: Tensor) -> Tensor:
+            n, length = known.shape
+            step = self.input_dropout(self.step(inputs).relu())
             step = self.deeper(step).relu()  # (n, L, width)
-            static = self.dropout(self.static(statics).relu())  # (n, hidden)
+            static = self.static(self.input_dropout(statics)).relu()  # (n, hidden)
+            static = self.dropout(static)
             now = step[:, 0]  # (n, width)
             query = self.query(torch.cat([static, now], 1)).view(n, heads, 1, -1)
             key = self.key(step).view(n, length, heads, -1).permute(0, 2, 3, 1)  # (n, h, d, L)
             value = self.value(step).view(n, length, heads, -1).transpose(1, 2)  # (n, h, L, d)
             weight = (query @ key) * (width / heads) ** -0.5
             weight = weight.masked_fill(~known[:, None, None], NEVER).softmax(-1)  # (n, h, 1, L)
-            pooled = (weight @ value).reshape(n, width)
+            pooled = self.dropout((weight @ value).reshape(n, width))
             joint = self.joint(torch.cat([static, now, pooled], 1)).relu()
             return self.out(self.dropout(joint)).squeeze(1)  # type: ignore[no-any-return]
 
@@ -92,7 +88,6 @@ class FewRows:
     """The trained network for a few rows."""
 
     def __init__(self, weights: Mapping[str, Array], shape: Shape) -> None:
-        self.merchant = weights["merchant.weight"]
         self.layers = {
             name.removesuffix(".bias"): (
                 np.ascontiguousarray(weights[name.replace("bias", "weight")].T),
@@ -103,11 +98,10 @@ class FewRows:
         }
         self.heads, self.scale = shape.heads, (shape.width / shape.heads) ** -0.5
 
-    def __call__(self, statics: Array, inputs: Array, merchants: Array, known: Array) -> Array:
+    def __call__(self, statics: Array, inputs: Array, known: Array) -> Array:
         """Logits, (n,)."""
-        n, length = merchants.shape
-        step = np.concatenate([inputs, self.merchant[merchants]], axis=2)
-        step = self._relu("deeper", self._relu("step", step.reshape(n * length, -1)))
+        n, length = known.shape
+        step = self._relu("deeper", self._relu("step", inputs.reshape(n * length, -1)))
         static = self._relu("static", statics)  # (n, hidden)
         now = step[::length]  # (n, width)
         query = self._linear("query", np.concatenate([static, now], axis=1))

@@ -31,8 +31,6 @@ FIELDS = len(PRESENT_COLUMNS)
 SEQUENCE_COLUMNS = (*CARDS_SEQUENCE.columns, *PRESENT_COLUMNS)
 """What follows the light model's inputs in the decoded matrix, in this order."""
 
-BUCKETS = sequences.MERCHANT_BUCKETS
-UNKNOWN = BUCKETS  # The bucket of a step without a merchant.
 CHANNELS = {name: float(code) for code, name in enumerate(sequences.CHANNELS)}
 MICROSECONDS = 1_000_000
 DAY = 86_400.0
@@ -61,13 +59,11 @@ class Steps:
 
     Attributes:
         inputs: (n, LENGTH + 1, len(STEP_INPUTS)); 0 where unknown.
-        merchants: Buckets, (n, LENGTH + 1) int64.
         known: Steps that there are, (n, LENGTH + 1) bool; the present one always is.
         summary: (n, len(SUMMARIES)); NaN where unknown.
     """
 
     inputs: Array
-    merchants: Array
     known: Array
     summary: Array
 
@@ -119,8 +115,7 @@ def steps(sequence: Array) -> Steps:
     np.logical_not(unknown[4], out=found[11])
     found[12][:, 0] = 1.0
     found[found != found] = 0.0
-    merchants = np.where(unknown[2], UNKNOWN, merchant).astype(np.int64)
-    return Steps(found.transpose(1, 2, 0), merchants, known, summary)
+    return Steps(found.transpose(1, 2, 0), known, summary)
 
 
 def _distance(latitude: Array, longitude: Array) -> Array:

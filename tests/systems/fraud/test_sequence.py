@@ -13,7 +13,6 @@ from agora.systems.fraud.sequence import (
     SEQUENCE_COLUMNS,
     STEP_INPUTS,
     SUMMARIES,
-    UNKNOWN,
     Steps,
     request_columns,
     steps,
@@ -79,7 +78,6 @@ def test_a_step_says_how_it_differs_from_the_present_payment() -> None:
     assert [value(found, "same_channel", k) for k in (0, 1, 2)] == [1, 0, 1]
     assert value(found, "distance", 1) == 0
     assert value(found, "distance", 2) == pytest.approx(np.log1p(111.19), abs=1e-3)
-    assert found.merchants[0, :4].tolist() == [7, 7, 9, UNKNOWN]
     assert found.known[0].tolist() == [True] * 3 + [False] * (LENGTH - 2)
 
 
@@ -100,7 +98,7 @@ def test_the_summary_counts_payments_above_the_card_s_usual_amount() -> None:
 def test_a_card_s_first_payment_has_one_step_and_nothing_infinite() -> None:
     found = steps(sequence(now=(1e7, NOON, np.nan, np.nan, np.nan, np.nan)))
     assert found.known.sum() == 1
-    assert (found.merchants == UNKNOWN).all()
+    assert found.inputs[0, 1:].any(axis=1).sum() == 0
     assert np.isfinite(found.inputs).all()
     assert not np.isinf(found.summary).any()
 
@@ -116,5 +114,5 @@ def test_a_row_is_seen_alike_alone_and_among_others() -> None:
     together = steps(rows)
     for k in range(len(rows)):
         alone = steps(rows[k : k + 1])
-        for name in ("inputs", "merchants", "known", "summary"):
+        for name in ("inputs", "known", "summary"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[k])

@@ -37,9 +37,9 @@ def test_without_frauds_or_a_budget_parameters_stay_as_they_are() -> None:
 
 
 def test_a_search_gives_parameters_of_the_space_that_are_no_worse(tmp_path: Path) -> None:
-    matrix, labels = payments(2_000, fraud_share=0.03)
+    matrix, labels = payments(800, fraud_share=0.05)
     params = replace(
-        Params(), usual_rounds=100, network=replace(QUICK, epochs=8, fewest_honest=500)
+        Params(), usual_rounds=100, network=replace(QUICK, epochs=8, fewest_honest=100)
     )
     better, found = search(params, matrix, labels, Budget(6), storage=tmp_path / "trials.db")
     assert {name: tuned.trials for name, tuned in found.items()} == {"trees": 3, "network": 3}
