@@ -218,6 +218,8 @@ def test_a_batch_scores_as_single_requests_do(
     singles = [predictor.predict_one(row) for row in _frame(20).to_dicts()]
     assert rows["score"].to_list() == [answer.score for answer in singles]
     assert rows["decision"].to_list() == [answer.decision for answer in singles]
+    assert rows["tier"].unique().to_list() == ["model"]
+    assert rows["fallbacks"].to_list() == [[]] * 20
     batch_features = rows["features"].to_list()[3]
     for used, logged in zip(batch_features, log.predictions[3].features, strict=True):
         assert used["feature_set"] == logged.feature_set

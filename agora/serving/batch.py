@@ -41,7 +41,7 @@ def score_batch(
     if day is None:
         day = newest.date() if isinstance(newest, datetime) else datetime.now(UTC).date()
     joined = point_in_time(lake, requests, system.entities, system.feature_sets)
-    output, scores = _score(predictor.pipeline, joined)
+    output, scores, tiers = _score(predictor.pipeline, joined)
     answers = output.with_columns(
         prediction_id=prediction_ids(system.name, version, day, key),
         model_version=pl.lit(version),
@@ -50,7 +50,7 @@ def score_batch(
     )
     for answer in answers.head(CHECKED_ROWS).to_dicts():
         predictor.response(answer)
-    return _rows(predictor, joined, answers, scores, day)
+    return _rows(predictor, joined, answers, scores, tiers, day)
 
 
 def prediction_ids(system: str, version: str, day: date, requests: pl.Series) -> pl.Series:
@@ -76,16 +76,21 @@ def prediction_ids(system: str, version: str, day: date, requests: pl.Series) ->
     return pl.Series(pl.DataFrame(ids)["prediction_id"])
 
 
-def _score(pipeline: Pipeline, joined: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray[Any, Any]]:
-    outputs, scores = [], []
+def _score(
+    pipeline: Pipeline, joined: pl.DataFrame
+) -> tuple[pl.DataFrame, np.ndarray[Any, Any], pl.Series]:
+    """Output columns, scores, and the name of the tier that gave each."""
+    outputs, scores, tiers = [], [], []
     for start in range(0, max(joined.height, 1), CHUNK):
         columns = columns_of(joined.slice(start, CHUNK))
         matrix = pipeline.decode(columns)
         inferred = pipeline.infer(matrix)
         scores.append(inferred.scores)
+        tiers.append(inferred.tiers)
         decided = pipeline.decide(inferred, matrix, columns)
         outputs.append(pl.DataFrame(decided, schema=dict(pipeline.outputs)))
-    return pl.concat(outputs), np.concatenate(scores)
+    names = pl.Series([tier.name for tier in pipeline.tiers], dtype=pl.String)
+    return pl.concat(outputs), np.concatenate(scores), names[np.concatenate(tiers)]
 
 
 def _rows(
@@ -93,6 +98,7 @@ def _rows(
     joined: pl.DataFrame,
     answers: pl.DataFrame,
     scores: np.ndarray[Any, Any],
+    tiers: pl.Series,
     day: date,
 ) -> pl.DataFrame:
     system = predictor.system
@@ -111,6 +117,8 @@ def _rows(
         "output": answers.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
         "decision": answers["decision"] if "decision" in answers.columns else pl.lit(None),
         "degraded": answers["degraded"],
+        "tier": tiers,
+        "fallbacks": answers["fallbacks"],
         "event_at": pl.col("event_at"),
         "predicted_at": pl.lit(datetime.now(UTC)),
         PARTITION: pl.lit(day),

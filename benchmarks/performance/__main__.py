@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.results import show, write
 
-MODULES = ("definitions", "simulate", "ingest", "join", "online", "stream", "score")
+MODULES = ("definitions", "simulate", "ingest", "join", "online", "stream", "score", "memory")
 
 
 def main(names: list[str]) -> int:

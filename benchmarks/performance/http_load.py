@@ -1,5 +1,7 @@
 """A small load generator: some keep-alive connections, each sending its next request on an answer.
 
+Each request has an id of its own, in place of `ID` in its body: a repeat would be answered from a
+cache.
 Run as a process of its own, so that it shares neither core nor interpreter lock with the service:
 `python -m benchmarks.performance.http_load PORT CONNECTIONS REQUESTS TOKEN < bodies.jsonl`.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 
 END_OF_HEADERS = b"\r\n\r\n"
 LENGTH = b"content-length:"
+ID = "p-0000000000000000"
 
 
 @dataclass
@@ -50,14 +53,15 @@ def drive(
     sent = [_request(port, token, body) for body in bodies]
     latencies: list[float] = []
     statuses: dict[int, int] = {}
-    started = 0
+    # Microseconds: no run goes on where another one was.
+    started, first = 0, time.time_ns() // 1_000
     with selectors.DefaultSelector() as selector:
         for _ in range(connections):
             opened = socket.create_connection(("127.0.0.1", port))
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(opened)
             selector.register(opened, selectors.EVENT_READ, connection)
-            connection.send(sent[started % len(sent)])
+            connection.send(_own(sent[started % len(sent)], first + started))
             started += 1
         while len(latencies) < requests:
             for key, _ in selector.select(timeout=10):
@@ -67,7 +71,7 @@ def drive(
                 latencies.append(1_000 * (time.perf_counter() - connection.sent_at))
                 statuses[status] = statuses.get(status, 0) + 1
                 if started < requests:
-                    connection.send(sent[started % len(sent)])
+                    connection.send(_own(sent[started % len(sent)], first + started))
                     started += 1
         for key in list(selector.get_map().values()):
             key.data.socket.close()
@@ -80,6 +84,10 @@ def _request(port: int, token: str, body: bytes) -> bytes:
         f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _own(request: bytes, number: int) -> bytes:
+    return request.replace(ID.encode(), b"p-%016d" % number)
 
 
 if __name__ == "__main__":

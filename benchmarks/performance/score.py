@@ -71,16 +71,15 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="agora-score-") as scratch, ExitStack() as stack:
         settings = Settings(home=Path(scratch))
         stack.callback(stop_online, settings)
-        model = _prepare(settings)
-        bodies = "\n".join(map(json.dumps, _payments(model, settings)))
-        service = stack.enter_context(_service(settings))
-        bare = stack.enter_context(_bare(settings, model))
+        model = prepare(settings)
+        bodies = "\n".join(map(json.dumps, payments(model, settings)))
+        servers = [
+            stack.enter_context(service(settings)), stack.enter_context(bare(settings, model))
+        ]  # fmt: skip
         token = KeyStore(settings.keys).create("benchmark", "score", rate=RATE)
-        for measured in (service, bare):
-            measure(measured, token, bodies)
-        rounds = [
-            (measure(service, token, bodies), measure(bare, token, bodies)) for _ in range(ROUNDS)
-        ]
+        for server in servers:
+            measure(server, token, bodies)
+        rounds = [[measure(server, token, bodies) for server in servers] for _ in range(ROUNDS)]
     latencies = np.concatenate([ours["latencies"] for ours, _ in rounds])
     cpu, cpu_bare = (np.array([pair[i]["cpu_us"] for pair in rounds]) for i in (0, 1))
     p99, ratio = float(np.quantile(latencies, 0.99)), float(np.median(cpu / cpu_bare))
@@ -93,24 +92,26 @@ def run() -> list[dict[str, Any]]:
     ]
 
 
-def measure(server: tuple[int, psutil.Process], token: str, bodies: str) -> dict[str, Any]:
+def measure(
+    server: tuple[int, psutil.Process], token: str, bodies: str, requests: int = REQUESTS
+) -> dict[str, Any]:
     """One run of the load: latencies, and CPU per request of the process that answers."""
     port, process = server
     command = [sys.executable, "-m", "benchmarks.performance.http_load"]
     before = _cpu(process)
     done = subprocess.run(
-        [*command, str(port), str(CLIENTS), str(REQUESTS), token],
+        [*command, str(port), str(CLIENTS), str(requests), token],
         input=bodies, capture_output=True, text=True, check=True, cwd=PROJECT, timeout=120,
         preexec_fn=_to_last_core,
     )  # fmt: skip
     spent = _cpu(process) - before
     result: dict[str, Any] = json.loads(done.stdout)
-    if result["statuses"] != [[200, REQUESTS]]:
+    if result["statuses"] != [[200, requests]]:
         raise RuntimeError(f"port {port} answered {result['statuses']}")
-    return {**result, "cpu_us": 1e6 * spent / REQUESTS}
+    return {**result, "cpu_us": 1e6 * spent / requests}
 
 
-def _prepare(settings: Settings) -> Path:
+def prepare(settings: Settings) -> Path:
     """A model of the usual size, deployed, and features of every entity in the store."""
     params = replace(Params.quick(), most_rounds=TREES, fewest_rounds=TREES, usual_rounds=TREES)
     pipeline = FraudPipeline(params).fit(training_set(SYSTEM, 6_000))
@@ -141,7 +142,7 @@ def _usual(name: str) -> float:
     return place[0] if place else USUAL.get(name, 0.0)
 
 
-def _payments(model: Path, settings: Settings) -> list[dict[str, Any]]:
+def payments(model: Path, settings: Settings) -> list[dict[str, Any]]:
     """Payments in the shares of reference traffic."""
     rng = np.random.default_rng(1)
     store = open_online(settings)
@@ -180,7 +181,8 @@ def _payment(rng: np.random.Generator) -> dict[str, Any]:
 
 
 @contextmanager
-def _service(settings: Settings) -> Iterator[tuple[int, psutil.Process]]:
+def service(settings: Settings) -> Iterator[tuple[int, psutil.Process]]:
+    """The service on the first core: its port, and the process that answers."""
     port, log = _free_port(), settings.home / "service.log"
     with running("bentos.fraud.service:Fraud", PROJECT, settings, port, log) as child:
         _wait(port, log)
@@ -190,7 +192,7 @@ def _service(settings: Settings) -> Iterator[tuple[int, psutil.Process]]:
 
 
 @contextmanager
-def _bare(settings: Settings, model: Path) -> Iterator[tuple[int, psutil.Process]]:
+def bare(settings: Settings, model: Path) -> Iterator[tuple[int, psutil.Process]]:
     port, log = _free_port(), settings.home / "bare.log"
     (settings.home / CONFIGURATION).write_text(json.dumps({"model": str(model)}))
     command = [
