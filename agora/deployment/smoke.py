@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agora.stores.online import OnlineStore
     from agora.system import System
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 ATTEMPTS = 3
 ERROR = re.compile(r"[\w.]*(Error|Exception): ")
 ROUNDS, ROUND_REQUESTS = 3, 40
