@@ -23,7 +23,14 @@ app = typer.Typer(
 ingest_app = typer.Typer(help="Bring data into the landing folders.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(keys.app, name="keys")
-for command in (audit.trace, audit.cost, models.history, models.withdraw, models.stream):
+for command in (
+    audit.trace,
+    audit.cost,
+    models.backtest,
+    models.history,
+    models.stream,
+    models.withdraw,
+):
     app.command()(command)
 
 PROJECT = Path(__file__).resolve().parents[1]

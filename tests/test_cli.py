@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 
 from agora.cli import app
 from agora.settings import settings
+from agora.stores.keys import KeyRing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,12 @@ def test_help_names_every_command() -> None:
         "serve",
         "rollback",
         "doctor",
+        "keys",
+        "trace",
+        "cost",
+        "history",
+        "backtest",
+        "stream",
     ):
         assert command in words
 
@@ -57,6 +65,12 @@ def test_help_names_every_command() -> None:
         (("serve", "fraud"), "nothing is deployed"),
         (("rollback", "frauds"), "'frauds' is unknown; choose one of fraud"),
         (("rollback", "fraud"), "no earlier deployment"),
+        (("backtest", "frauds"), "'frauds' is unknown; choose one of fraud"),
+        (("backtest", "fraud", "--rule", "hunch"), "code must be one of"),
+        (("keys", "create", "shop", "--role", "boss"), "choose one of score, analyst, operator"),
+        (("keys", "create", "The Shop", "--role", "score"), "use small letters"),
+        (("keys", "revoke", "nobody"), "agora keys list"),
+        (("keys", "rotate", "nobody"), "agora keys create"),
         (("benchmark", "fraudbook", "x"), "choose one of fraud-handbook"),
         (("new-system", "Churn-2"), "lower-case letters and digits"),
         (("simulate", "--fraud-share", "0.5"), "fraud_share: must lie between"),
@@ -86,3 +100,25 @@ def test_a_simulated_marketplace_lands_by_day(home: Path) -> None:
     assert result.exit_code == 0, result.output
     days = sorted(path.name for path in (home / "landing" / "payments").iterdir())
     assert days == ["dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-07"]
+
+
+def test_a_key_is_made_listed_rotated_and_revoked(home: Path) -> None:
+    token = call("keys", "create", "shop", "--role", "score", "--days", "3").stdout.splitlines()[0]
+    ring = KeyRing(home / "keys" / "keys.json")
+    assert (found := ring.find(token.encode()))
+    assert found.expires_at
+    assert found.expires_at - found.created_at == timedelta(days=3)
+    renewed = call("keys", "rotate", "shop", "--grace-hours", "1").stdout.splitlines()[0]
+    listed = call("keys", "list").output
+    assert listed.count("shop") == 2
+    assert listed.count("valid") == 2
+    assert token not in listed
+    assert renewed not in listed
+    assert call("keys", "revoke", "shop").exit_code == 0
+    assert call("keys", "list").output.count("revoked") == 2
+
+
+def test_serving_without_a_key_says_how_to_make_one(home: Path) -> None:
+    assert "agora keys create" in call("serve", "fraud").output
+    call("keys", "create", "shop", "--role", "score")
+    assert "agora keys create" not in call("serve", "fraud").output

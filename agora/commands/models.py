@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agora.commands.terminal import console, system_of
+from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
 
 FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -36,6 +36,23 @@ def withdraw(
 
     done = run(system_of(name), settings(), by=person(), reason=reason)
     console.print(f"{name}: {'withdrawn' if done else 'no adjustments are in force'}")
+
+
+def backtest(
+    name: Annotated[str, typer.Argument(help="Name of the system.")],
+    rule: Annotated[str | None, typer.Option(help="Only this rule; all by default.")] = None,
+) -> None:
+    """What a system's rules were worth on payments whose outcome is known."""
+    from agora.stores.lake import Lake
+
+    system = system_of(name)
+    if system.backtest is None:
+        raise fail(f"{name} has no rules to test")
+    try:
+        lake = Lake(settings().lake, settings().lake_options)
+        console.print(system.backtest(lake, rule), soft_wrap=True)
+    except (LookupError, ValueError) as error:
+        raise fail(str(error)) from error
 
 
 def stream(
