@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -51,7 +51,7 @@ LABELS = {
 }
 PARTITION = "prediction_date"
 LIVE, BATCH = "live", "batch"
-# A chargeback may come 120 days after the payment; older predictions are no longer looked at.
+# A chargeback may come 120 days after the payment: so far back a day's labels are looked up.
 HORIZON = timedelta(days=180)
 TRANSACTION = "outcomes"
 ATTEMPTS = 5
@@ -65,7 +65,7 @@ class Joined:
         added: Rows added to the table.
         events: Label events that arrived since the first prediction.
         unmatched_events: Those without a prediction.
-        predictions: Predictions within the horizon.
+        predictions: Predictions in both logs.
         unlabelled: Those of which nothing has become known yet.
     """
 
@@ -102,7 +102,7 @@ def join_outcomes(system: System, lake: Lake, as_of: datetime | None = None) -> 
         held = _created(lake, table)
         snapshot = Snapshot.of(lake)
         labels = _labels(system, snapshot, as_of or now + timedelta(days=1))
-        logs = predictions_sql(snapshot, system.name, (as_of or now).date() - HORIZON)
+        logs = predictions_sql(snapshot, system.name)
         new = _pairs(lake, held, logs, labels).with_columns(joined_at=pl.lit(now)).cast(SCHEMA)  # type: ignore[arg-type]
         if new.is_empty():
             break
@@ -116,7 +116,24 @@ def join_outcomes(system: System, lake: Lake, as_of: datetime | None = None) -> 
     return Joined(added=len(new), **_counts(lake, table, logs, labels))
 
 
-def predictions_sql(lake: Lake, system: str, since: object) -> str:
+def matched(system: System, lake: Lake, day: date) -> tuple[int, int]:
+    """Label events that arrived on a day, and those of them that belong to a prediction."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    labels = _labels(system, lake, start + timedelta(days=1)).filter(pl.col("arrived_at") >= start)
+    found = lake.query(
+        f"""
+        with logged as materialized ({predictions_sql(lake, system.name, day - HORIZON)})
+        select count(*), count(*) filter (
+            request_id in (select request_id from logged)
+            or prediction_id in (select prediction_id from logged)
+        ) from labels
+        """,
+        labels=labels,
+    )
+    return found.row(0)
+
+
+def predictions_sql(lake: Lake, system: str, since: date = date.min) -> str:
     """A SELECT over both logs' identifying columns, partitions before `since` left out."""
     parts = [
         f"select prediction_id, request_id, '{log}' as log, model_version, predicted_at, "

@@ -8,6 +8,7 @@ import dagster as dg
 from agora.registry import SYSTEMS
 from agora.system import System
 from assets.learning import evaluation, model, training_set
+from assets.monitoring import monitoring, outcomes
 from assets.serving import bento, features, prediction_log, predictions
 
 
@@ -32,4 +33,6 @@ def lifecycle(system: System, reads: Sequence[str]) -> list[dg.AssetsDefinition]
         bento(system),
         predictions(system, [*tables, *reads]),
         prediction_log(system),
+        outcomes(system, reads),
+        monitoring(system),
     ]
