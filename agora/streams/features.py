@@ -50,7 +50,9 @@ class Computer:
         payments = [self._payments(model, known, first) for model in self._models]
         read = dict(zip((model.feature_set.name for model in self._models), payments, strict=True))
         found: dict[str, pl.DataFrame] = {}
-        for part in self._pool.map(lambda chain: _run(*chain, read, (first, last)), self._chains):
+        for part in self._pool.map(
+            lambda chain: _run(chain[0], chain[1], read, (first, last)), self._chains
+        ):
             found.update(part)
         return {model.feature_set.name: found[model.feature_set.name] for model in self._models}
 
@@ -86,6 +88,8 @@ def _run(
             f"create or replace temp view payments as select *, {day} as arrival_date from held"
         )
         if model.moments:
-            connection.register("moments", found[model.moments].to_arrow())
-        found[name] = pl.DataFrame(connection.sql(model.windowed(*window)).to_arrow_table())
+            connection.execute(f"create or replace temp view moments as from {model.moments}")
+        # As a table first: what is read as Arrow is planned twice.
+        connection.execute(f"create or replace temp table {name} as {model.windowed(*window)}")
+        found[name] = pl.DataFrame(connection.sql(f"from {name}").to_arrow_table())
     return found

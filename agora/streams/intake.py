@@ -126,21 +126,23 @@ def _decoded(payloads: list[bytes], names: tuple[str, ...]) -> tuple[pl.DataFram
             numbers.append(number)
         except (msgspec.DecodeError, UnicodeDecodeError):
             broken.append(number)
-    columns = {name: [_text(row.get(name)) for row in rows] for name in names}
+    columns = {
+        name: [
+            value if (value := row.get(name)) is None or type(value) is str else _text(value)
+            for row in rows
+        ]
+        for name in names
+    }
     said = [["line: is not a JSON object"]] * len(broken)
+    schema = pl.Schema({"row_number": pl.Int64, **dict.fromkeys(names, pl.String())})
     return (
-        pl.DataFrame(
-            {"row_number": numbers, **columns},
-            schema=dict.fromkeys(names, pl.String) | {"row_number": pl.Int64},
-        ),
+        pl.DataFrame({"row_number": numbers, **columns}, schema=schema),
         pl.DataFrame({"row_number": broken, "reasons": said}, schema=REFUSED),
     )
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any) -> str:
     """A value as contracts read it: all columns of a text format are text."""
-    if value is None or isinstance(value, str):
-        return value
     return msgspec.json.encode(value).decode()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -26,7 +27,7 @@ from agora.streams.features import Computer
 from agora.streams.intake import take
 from agora.streams.landing import land
 from agora.streams.memory import Memory
-from agora.streams.models import load_models
+from agora.streams.models import load_models, moment
 from agora.streams.sink import Sink
 from agora.streams.tables import PAYMENTS_SCHEMA, feature_schema
 from agora.tables import PAYMENTS
@@ -52,9 +53,13 @@ FLUSH_SECONDS = 10.0
 FLUSH_ROWS = 50_000
 # A landed file is read by every ingestion of its day.
 LAND_SECONDS = 300.0
+# The batch has had days that are older; what the memory looks up there is in its marts.
+KEPT = timedelta(days=14)
 PAUSE_SECONDS = 1.0
-# A gap lets events gather: a batch costs the same whether it holds one event or fifty.
-GAP_SECONDS = 0.1
+# Batches begin at least this far apart while they are small: one of ten events costs as much as one
+# of five hundred.
+GAP_SECONDS = 0.4
+SMALL_EVENTS = 1_000
 
 
 def run(settings: Settings, once: bool = False, stop: Flag | None = None) -> int:
@@ -108,6 +113,7 @@ class Runner:
     ) -> None:
         lake = Lake(settings.lake, settings.lake_options)
         self._settings, self._lake, self._models = settings, lake, models
+        self.lake_root = lake.root
         self._events, self._online = events, online
         self._sets: list[FeatureSet] = [model.feature_set for model in models]
         self._features = {
@@ -144,10 +150,10 @@ class Runner:
             if once and not count:
                 break
             taken += count
-            if not once and count < READ_EVENTS:
+            if not once and count < SMALL_EVENTS:
                 time.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
         self.flush()
-        land(self._settings, TOPIC, PAYMENTS)
+        self.land()
         return taken
 
     def turn(self) -> int:
@@ -165,8 +171,7 @@ class Runner:
         if late or self._pending.rows > FLUSH_ROWS:
             self.flush()
         if time.monotonic() - self._landed > LAND_SECONDS:
-            land(self._settings, TOPIC, PAYMENTS)
-            self._landed = time.monotonic()
+            self.land()
         return len(batch)
 
     def take(self, batch: Batch) -> None:
@@ -197,6 +202,13 @@ class Runner:
             self._memory.forget(self.watermark)
         self._events.commit(TOPIC, GROUP, self.position)
         self._events.trim(TOPIC)
+
+    def land(self) -> None:
+        """Give the batch what the lake has of the stream; then let old days go."""
+        land(self._settings, TOPIC, PAYMENTS)
+        self._landed = time.monotonic()
+        for sink in (*self._features.values(), self._payments):
+            sink.forget(moment(self.watermark).date() - KEPT)
 
     def close(self) -> None:
         """Give threads back."""

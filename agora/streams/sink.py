@@ -13,6 +13,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import polars as pl
     import pyarrow as pa
 
@@ -102,6 +104,15 @@ class Sink:
             self.compact()
 
     def compact(self) -> None:
-        """Make few files of many small ones; readers of older versions keep theirs."""
+        """Make few files of many small ones; readers of older versions keep theirs for a week."""
         self._delta.optimize.compact(commit_properties=CommitProperties(max_commit_retries=RETRIES))
         self._delta.create_checkpoint()
+        self._delta.vacuum(dry_run=False)
+
+    def forget(self, day: date) -> None:
+        """Let the days before a day go: the batch has had them for long."""
+        if any(str(found[self.day]) < str(day) for found in self._delta.partitions()):
+            self._delta.delete(
+                f"{self.day} < '{day}'",
+                commit_properties=CommitProperties(max_commit_retries=RETRIES),
+            )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -76,6 +77,37 @@ def test_killed_anywhere_the_stream_loses_and_doubles_nothing(
     produce(settings, frame.head(20))
     run(settings, once=True)
     _assert_whole(settings, models, frame)
+
+
+def test_a_killed_valkey_stops_nothing_for_good(settings: Settings, models: list[Model]) -> None:
+    frame = _now(random_payments(9, 120, days=0.5, entities=20))
+    stop = threading.Event()
+    runner = threading.Thread(target=run, args=(settings,), kwargs={"stop": stop})
+    produce(settings, frame[:60])
+    runner.start()
+    try:
+        time.sleep(1.5)
+        pid = int((settings.home / "online" / "pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        # A producer tries again until the store is back.
+        _retried(settings, frame[60:])
+        time.sleep(3)
+    finally:
+        stop.set()
+        runner.join()
+    run(settings, once=True)
+    _assert_whole(settings, models, frame)
+
+
+def _retried(settings: Settings, frame: pl.DataFrame) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            produce(settings, frame)
+            return
+        except ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def _assert_whole(settings: Settings, models: list[Model], sent: pl.DataFrame) -> None:

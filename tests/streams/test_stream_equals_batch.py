@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from agora.ingest import ingest, landed_days
 from agora.settings import Settings
 from agora.stores.events import MemoryEventStore
 from agora.stores.lake import Lake
 from agora.stores.online import MemoryOnlineStore
-from agora.streams import history, memory
+from agora.streams import history, land, memory
 from agora.streams.runner import Runner
 from agora.tables import PAYMENTS
+from agora.warehouse import build
 from tests.streams.batch import built_by_day
 from tests.streams.payments import events_of, random_payments, with_repeats
 
@@ -135,3 +138,23 @@ def assert_online_is_newest(lake: Lake, models: list[Model], online: OnlineStore
         assert held.arrived_at.tolist() == newest["arrived_at"].to_physical().to_list()
         values = newest.select(pl.col(model.feature_set.names).fill_null(float("nan"))).to_numpy()
         np.testing.assert_array_equal(held.values, values)
+
+
+@pytest.mark.slow
+def test_dbt_builds_the_rows_that_the_stream_wrote(tmp_path: Path, models: list[Model]) -> None:
+    settings, log, lake = Settings(home=tmp_path), Log(), Lake(str(tmp_path / "lake"))
+    log.send(random_payments(5, 200, days=2))
+    stream(settings, models, log, MemoryOnlineStore(), np.random.default_rng(5))
+    land(settings, "payments", PAYMENTS)
+    days = landed_days(settings.landing, PAYMENTS)
+    end = days[-1] + timedelta(days=1)
+    ingest(lake, settings.landing, PAYMENTS, days[0], end)
+    chosen = " ".join(f"ftr_{model.feature_set.name}" for model in models)
+    build(settings, days[0], end, select=f"payments {chosen}")
+    for model in models:
+        streamed = lake.read(f"stream/{model.feature_set.name}")
+        built = lake.read(model.feature_set.table)
+        names = [model.feature_set.entity.key, "arrived_at"]
+        assert_frame_equal(
+            streamed.sort(names), built.select(streamed.columns).sort(names), check_exact=True
+        )
