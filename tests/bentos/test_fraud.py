@@ -92,6 +92,8 @@ BAD_FIELDS = {
     "not a time": ({"event_at": "secret day"}, "event_at"),
     "time without zone": ({"event_at": "2026-03-01T12:00:00"}, "event_at"),
     "time as a number": ({"event_at": 1772366400}, "event_at"),
+    "time as a number as text": ({"event_at": "95"}, "event_at"),
+    "a day that is not": ({"event_at": "2026-02-30T12:00:00Z"}, "event_at"),
 }
 
 

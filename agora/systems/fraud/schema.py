@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agora.moments import Moment
 from agora.stores.outcome_inbox import OutcomeReport, Reported
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -32,7 +33,7 @@ class Payment(BaseModel):
     )
     latitude: Number | None = Field(None, ge=-90, le=90, description="Degrees north.")
     longitude: Number | None = Field(None, ge=-180, le=180, description="Degrees east.")
-    event_at: AwareDatetime = Field(
+    event_at: Moment = Field(
         default_factory=lambda: datetime.now(UTC),
         description="When it is made; left out except to replay a past payment.",
     )
@@ -57,9 +58,7 @@ class Outcome(OutcomeReport):
         None, description="Analyst who decided; the key's name when left out."
     )
     amount: Number = Field(0.0, ge=0, le=1e7, description="Amount charged back.")
-    event_at: AwareDatetime | None = Field(
-        None, description="When it was decided; now when left out."
-    )
+    event_at: Moment | None = Field(None, description="When it was decided; now when left out.")
 
     @property
     def request_id(self) -> str | None:
