@@ -35,10 +35,7 @@ Array = np.ndarray[Any, Any]
 SYSTEM = "fraud"
 LOG, LABELS = "predictions/fraud", "marts.payment_labels"
 INTERVALS = ("precision", "recall")
-TEXT = pl.String
-KINDS = {
-    "amount": pl.Float64, "latitude": pl.Float64, "longitude": pl.Float64, "event_at": TEXT,
-}  # fmt: skip
+KINDS = {"amount": pl.Float64, "latitude": pl.Float64, "longitude": pl.Float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +204,12 @@ def _logged(lake: Lake) -> pl.DataFrame:
         where is_fraud is not null or event_at < newest - interval {days} day
         order by event_at, request_id
     """)
-    request = pl.Struct({name: KINDS.get(name, TEXT) for name in Payment.model_fields})
+    fields = [name for name in Payment.model_fields if name != "event_at"]
+    request = pl.Struct({name: KINDS.get(name, pl.String) for name in fields})
     # A model of other features logged other columns: what rules look at must be there.
     same = (_used(at).struct.field("feature_set") == each.id for at, each in enumerate(LIGHT_SETS))
     return found.filter(*same).select(
-        pl.col("request").str.json_decode(request).struct.unnest().exclude("event_at"),
+        pl.col("request").str.json_decode(request).struct.unnest(),
         *(
             column
             for at, feature_set in enumerate(FEATURE_SETS)

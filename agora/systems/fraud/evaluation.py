@@ -63,6 +63,35 @@ def evaluate(
     """Compare on the test span, which neither training nor calibration saw."""
     if not isinstance(pipeline, FraudPipeline):
         raise TypeError(f"a {type(pipeline).__name__} is not fraud's pipeline")
+    return report(scored(pipeline, training_set, champion), training_set, pipeline.importance())
+
+
+def report(
+    models: dict[str, Scored], training_set: TrainingSet, importance: dict[str, float]
+) -> Report:
+    """The report of scored models, `candidate` among them."""
+    test = training_set.test
+    customers = test["customer_id"].cast(pl.Categorical).to_physical().rank("dense").to_numpy() - 1
+    return compare(
+        training_set.manifest.system,
+        models,
+        _labels(test),
+        customers.astype(np.int64),
+        metrics(test),
+        primary="average_precision",
+        slices=slices(test),
+        importance=importance,
+        spans={
+            name: (span.start.isoformat(), span.end.isoformat())
+            for name, span in training_set.manifest.spans.items()
+        },
+    )
+
+
+def scored(
+    pipeline: FraudPipeline, training_set: TrainingSet, champion: Pipeline | None = None
+) -> dict[str, Scored]:
+    """What the cascade, its parts, the baselines and the champion say of the test span."""
     calibration, test = training_set.calibration, training_set.test
     decoded = [pipeline.decode(columns_of(span)) for span in (calibration, test)]
     inferred = pipeline.infer(decoded[1])
@@ -74,26 +103,12 @@ def evaluate(
     if champion is not None:
         by_model[CHAMPION] = (scores(champion, calibration), scores(champion, test))
     costs = pipeline.params.costs
-    customers = test["customer_id"].cast(pl.Categorical).to_physical().rank("dense").to_numpy() - 1
     values = {
         model: _costs(costs, calibration, on_calibration, test, on_test)
         for model, (on_calibration, on_test) in by_model.items()
     }
     values[CANDIDATE] |= _routed(pipeline, inferred, _labels(test), test["amount"].to_numpy())
-    return compare(
-        training_set.manifest.system,
-        {model: Scored(on_test, values[model]) for model, (_, on_test) in by_model.items()},
-        _labels(test),
-        customers.astype(np.int64),
-        metrics(test),
-        primary="average_precision",
-        slices=slices(test),
-        importance=pipeline.importance(),
-        spans={
-            name: (span.start.isoformat(), span.end.isoformat())
-            for name, span in training_set.manifest.spans.items()
-        },
-    )
+    return {model: Scored(on_test, values[model]) for model, (_, on_test) in by_model.items()}
 
 
 def metrics(test: pl.DataFrame) -> dict[str, Metric]:

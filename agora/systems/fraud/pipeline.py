@@ -43,6 +43,8 @@ from agora.systems.fraud.tiers import (
     logit,
     probabilities,
 )
+from agora.systems.fraud.tuning import search
+from agora.tuning import Budget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +85,8 @@ class FraudPipeline:
         columns, labels = self._columns(training_set.train)
         self.codes_ = learn_codes(columns, self.params.rarest_code)
         matrix = self.decode(columns)
+        if self.params.tuning_trials:
+            self.params, _ = search(self.params, matrix, labels, Budget(self.params.tuning_trials))
         self._fit_light(matrix, labels, columns["event_at"])
         network = self._fit_network(matrix, labels)
         trained = BOOK.hits(matrix), labels
