@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BeforeValidator
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-# As tables' contracts do; what lies beyond is a typing error, and some libraries have no word for it.
+# As tables' contracts do; what lies beyond is a typing error.
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 
 
