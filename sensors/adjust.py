@@ -22,7 +22,7 @@ def adjust_sensor(system: System, settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{system.name}_adjust",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="New labels of analysts shift the scores of their merchants and devices.",
     )
