@@ -29,7 +29,7 @@ AHEAD = timedelta(minutes=5)
 newest of its card, and its windows, until that time comes."""
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
-REFUSED = {"row_number": pl.Int64, "reasons": pl.List(pl.String)}
+REFUSED = pl.Schema({"row_number": pl.Int64, "reasons": pl.List(pl.String)})
 OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
