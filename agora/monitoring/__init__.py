@@ -19,7 +19,7 @@ from agora.drift import Drift
 from agora.evaluation import Estimate
 from agora.monitoring.judgement import METRICS, judge, measures, of_measures, training_days
 from agora.monitoring.labels import SO_FAR, performance, recent_decay
-from agora.monitoring.report import MOST_ROWS, write_report
+from agora.monitoring.report import write_report
 from agora.monitoring.samples import decoded, freshness, keep, sampled
 from agora.monitoring.table import SCHEMA, Measure, read, table_of, write
 from agora.monitoring.traffic import count, traffic
@@ -39,6 +39,10 @@ __all__ = [
 ]  # fmt: skip
 
 DECAY, REPORTED = "decay", "decay_reported"
+DRAWN = 15
+"""Columns that lie furthest out and are drawn in Evidently's report beside the first ones."""
+SAMPLED = 20_000
+"""Rows from which a day's features are judged."""
 # Ages in days at which a day is measured again: verdicts come within a day, chargebacks for weeks.
 AGES = (1, 3, 14, 30, 60)
 
@@ -106,7 +110,7 @@ def monitor(
         rows += _decay(system, lake, table, log, day, as_of, champion)
     # One log stands for the day: the same requests often go through both.
     log, (table, n) = max(logs.items(), key=lambda item: item[1][1])
-    sample = sampled(lake, table, day, n, MOST_ROWS)
+    sample = sampled(lake, table, day, n, SAMPLED)
     rows += freshness(system, log, sample)
     found, report = _compared(system, lake, day, log, sample, reports)
     rows += measures(found)
@@ -203,7 +207,9 @@ def _compared(
     if reports is None or training.is_empty():
         return found, None
     shuffled = training.sample(fraction=1.0, shuffle=True, seed=0)
-    return found, write_report(frame, shuffled, reports / system.name / f"{day}.html")
+    worst = sorted(found.excess, key=lambda name: -found.excess[name])[:DRAWN]
+    path = reports / system.name / f"{day}.html"
+    return found, write_report(frame, shuffled, path, worst)
 
 
 def _measure_again(system: System, lake: Lake, day: date, as_of: datetime) -> None:

@@ -122,12 +122,15 @@ def labelled(
         where prediction_date >= date '{start}' and prediction_date < date '{end}'
         {f"and model_version = '{version}'" if version else ""}
     )"""
+    held = outcomes_of(system.name)
+    if not lake.exists(held):
+        raise LookupError(f"{held} has not been built: join the outcomes first")
     above, step = _cut(lake, source)
     costed = system.cost is not None
     frame = lake.query(f"""
         with outcomes as (
             select prediction_id, max_by(label, (precedence, label_arrived_at)) as label
-            from ({lake.scan(outcomes_of(system.name))})
+            from ({lake.scan(held)})
             where prediction_date >= date '{start}' and prediction_date < date '{end}'
                 and log = '{log}' and label_arrived_at < timestamptz '{as_of.isoformat()}'
             group by prediction_id
