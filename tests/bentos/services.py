@@ -95,6 +95,10 @@ class Service:
         finally:
             connection.close()
 
+    def report(self, outcome: Any) -> tuple[int, Any]:
+        body = json.dumps(outcome).encode()
+        return self.call("POST", "/outcomes", body, content_type="application/json")
+
     def score(self, payment: Any) -> tuple[int, Any]:
         body = payment if isinstance(payment, bytes) else json.dumps(payment).encode()
         return self.call("POST", "/score", body, content_type="application/json")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -15,13 +16,14 @@ import pytest
 
 from agora.settings import Settings
 from agora.stores.drain import drain
+from agora.stores.keys import KeyStore
 from agora.stores.lake import Lake
+from agora.stores.outcome_inbox import OutcomeInbox
 from agora.stores.valkey import stop_online
 from tests.bentos.services import PAYMENT, PROJECT, Service, point, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("fraud_service")
 
@@ -194,6 +196,42 @@ def test_nothing_personal_and_no_traceback_reaches_the_log(service: Service) -> 
     assert "Traceback" not in text
 
 
+def test_a_key_works_at_once_and_ends_within_a_second(service: Service) -> None:
+    keys = KeyStore(service.settings.keys)
+    token = keys.create("new", "score")
+    body = json.dumps(PAYMENT).encode()
+
+    def status() -> int:
+        sent = {"content_type": "application/json", "authorization": f"Bearer {token}"}
+        return service.call("POST", "/score", body, **sent)[0]
+
+    assert status() == 200
+    keys.revoke("new")
+    revoked_at = time.monotonic()
+    _until(lambda: status() == 401)
+    assert time.monotonic() - revoked_at < 2
+
+
+def test_a_verdict_on_an_answer_is_landed(service: Service) -> None:
+    _, answer = service.score({**PAYMENT, "payment_id": "judged"})
+    verdict = {"prediction_id": answer["prediction_id"], "is_fraud": True, "source": "verdict"}
+    status, kept = service.report(verdict)
+    assert (status, kept["is_new"]) == (200, True)
+    assert service.report(verdict)[1] == {**kept, "is_new": False}
+    folder = Path(service.settings.landing) / "verdicts"
+    _until(lambda: list(folder.glob("dt=*/*.jsonl")))
+    (file,) = folder.glob("dt=*/*.jsonl")
+    (row,) = map(json.loads, file.read_text().splitlines())
+    assert (row["payment_id"], row["analyst_id"]) == ("judged", "test-analyst")
+
+
+def test_metrics_tell_of_the_answers(service: Service) -> None:
+    status, text = service.call("GET", "/metrics")
+    assert status == 200
+    assert 'agora_stage_seconds_count{stage="gateway",system="fraud"}' in text
+    assert 'agora_model_info{system="fraud",version="1"} 1.0' in text
+
+
 def test_a_store_that_hangs_degrades_answers_until_it_is_back(service: Service) -> None:
     store = psutil.Process(int((service.settings.home / "online" / "pid").read_text()))
     store.suspend()
@@ -243,7 +281,7 @@ def test_a_new_version_takes_over_under_load_and_a_broken_one_does_not(
     assert "trees_0.txt differs" in model["problem"]
     wrong = [{**pair, "answer": {**pair["answer"], "score": 0.123}} for pair in fine.golden]
     point(service.settings, models["1"], golden=wrong)
-    _until(lambda: "answered differently" in service.call("GET", "/model")[1]["problem"])
+    _until(lambda: "answered differently" in (service.call("GET", "/model")[1]["problem"] or ""))
     assert service.call("GET", "/model")[1]["version"] == "2"
 
 
@@ -260,6 +298,8 @@ def test_an_answer_is_in_the_log_although_the_service_is_killed(service: Service
     drain(log, lake)
     before = lake.read("predictions/fraud").height
     answers = [service.score({**PAYMENT, "payment_id": f"killed-{n}"})[1] for n in range(20)]
+    verdict = {"payment_id": "killed-1", "is_fraud": False, "source": "verdict"}
+    assert service.report(verdict)[0] == 200
     (worker,) = psutil.Process(service.child.pid).children()
     service.child.kill()
     worker.kill()
@@ -269,6 +309,11 @@ def test_an_answer_is_in_the_log_although_the_service_is_killed(service: Service
     assert len(logged) == len(set(logged)) == before + 20
     assert {answer["prediction_id"] for answer in answers} <= set(logged)
     assert not list(log.glob("*.log")), "what a dead service wrote is drained whole"
+    OutcomeInbox(service.settings.outcome_inbox / "fraud.sqlite").flush(service.settings.landing)
+    landed = "".join(
+        file.read_text() for file in Path(service.settings.landing).glob("verdicts/dt=*/*.jsonl")
+    )
+    assert landed.count("killed-1") == 1, "neither is what was reported lost"
 
 
 SYSTEMS = sorted(path.parent.name for path in (PROJECT / "bentos").glob("*/service.py"))
