@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
+from agora.adjustments import SHIFT
 from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
 from agora.cascade import Inferred, Tier, infer
@@ -126,7 +127,7 @@ class FraudPipeline:
             "score": scores.tolist(),
             "tier": [names[tier] for tier in inferred.tiers.tolist()],
             "rules": BOOK.marks(BOOK.hits(matrix)),
-            "reasons": self._reasons(inferred, matrix, levels),
+            "reasons": self._reasons(inferred, matrix, levels, columns.get(SHIFT)),
         }
 
     def parts(self, matrix: Array) -> dict[str, Array]:
@@ -259,7 +260,7 @@ class FraudPipeline:
             self.acting_ = self.acting_.without(rule.code, why)
 
     def _reasons(
-        self, inferred: Inferred, matrix: Array, levels: Array
+        self, inferred: Inferred, matrix: Array, levels: Array, shift: Array | None
     ) -> list[list[dict[str, Any]]]:
         reasons: list[list[dict[str, Any]]] = [[] for _ in range(len(levels))]
         flagged = levels > 0
@@ -267,7 +268,8 @@ class FraudPipeline:
             rows = np.flatnonzero(flagged & (inferred.tiers == number))
             if not len(rows):
                 continue
-            found = explain(self.tiers_, number, matrix[rows], inferred.scores[rows])
+            moved = None if shift is None else shift[rows]
+            found = explain(self.tiers_, number, matrix[rows], inferred.scores[rows], moved)
             for row, reason in zip(rows, found, strict=True):
                 reasons[row] = reason
         return reasons

@@ -27,6 +27,8 @@ MOST = 6
 BASE_RATE, OTHER = "base_rate", "other"
 BASE_RATE_TEXT = "Where an average payment stands."
 OTHER_TEXT = "Everything else, for and against."
+LABELS = "recent_labels"
+LABELS_TEXT = "What analysts have said of the merchant or the device since the training."
 SEQUENCE = "card_sequence"
 SEQUENCE_TEXT = "The order of the card's latest payments, against the present one."
 # Below this the log-odds did not move, and there is nothing to share out.
@@ -49,9 +51,22 @@ class Parts:
     texts: tuple[str, ...]
     contributions: Array
 
+    def with_one(self, code: str, text: str, contribution: Array) -> Parts:
+        """The same with one part more."""
+        return Parts(
+            self.base,
+            (*self.codes, code),
+            (*self.texts, text),
+            np.column_stack([self.contributions, contribution]),
+        )
+
 
 def explain(
-    tiers: Sequence[RulesTier | LightTier | DeepTier], number: int, matrix: Array, scores: Array
+    tiers: Sequence[RulesTier | LightTier | DeepTier],
+    number: int,
+    matrix: Array,
+    scores: Array,
+    shift: Array | None = None,
 ) -> list[list[dict[str, Any]]]:
     """The reasons of payments: the strongest, the base rate, and the rest.
 
@@ -59,19 +74,27 @@ def explain(
         tiers: The cascade.
         number: Of the tier that scored the payments.
         matrix: Them, decoded.
-        scores: What it gave them.
+        scores: What it gave them, shifted.
+        shift: By how much analysts' labels have moved the log-odds since the training.
     """
     tier = tiers[number]
-    if isinstance(tier, RulesTier):
-        return _told(_rule_parts(tier, matrix, scores), scores)
+    log_odds = logit(scores)
+    own = log_odds if shift is None else log_odds - shift
     rules, light = tiers[0], tiers[1]
     if not isinstance(rules, RulesTier) or not isinstance(light, LightTier):
         raise TypeError("a cascade begins with rules and the light model")
-    parts = _light_parts(light, rules.book, matrix)
-    return _told(_deep_parts(tier, parts, scores) if isinstance(tier, DeepTier) else parts, scores)
+    if tier is rules:
+        parts = _rule_parts(rules, matrix, own)
+    else:
+        parts = _light_parts(light, rules.book, matrix)
+        if isinstance(tier, DeepTier):
+            parts = _deep_parts(tier, parts, own)
+    if shift is not None:
+        parts = parts.with_one(LABELS, LABELS_TEXT, shift)
+    return _told(parts, log_odds)
 
 
-def _rule_parts(tier: RulesTier, matrix: Array, scores: Array) -> Parts:
+def _rule_parts(tier: RulesTier, matrix: Array, log_odds: Array) -> Parts:
     """Parts of scores that the rules gave: the rule that decided, or all that accuse."""
     hits = tier.book.hits(matrix)
     base = float(tier.log_odds(evidence(tier.book, np.zeros_like(hits[:1])))[0])
@@ -81,7 +104,7 @@ def _rule_parts(tier: RulesTier, matrix: Array, scores: Array) -> Parts:
     strengths[decided] = 0.0
     strengths[decided, tier.deciding.places[by[decided]]] = 1.0
     total = strengths.sum(axis=1, keepdims=True)
-    moved = (logit(scores) - base)[:, None]
+    moved = (log_odds - base)[:, None]
     shares = np.divide(strengths, total, out=np.zeros_like(strengths), where=total > 0)
     rules = tier.book.rules
     return Parts(
@@ -111,27 +134,23 @@ def _light_parts(tier: LightTier, book: Rulebook, matrix: Array) -> Parts:
     )
 
 
-def _deep_parts(tier: DeepTier, light: Parts, scores: Array) -> Parts:
+def _deep_parts(tier: DeepTier, light: Parts, log_odds: Array) -> Parts:
     """The light model's parts, each times its weight in the stack, and the network as one."""
     weight = tier.stack.weights[0]
     # An average payment is one on which the network agrees with the light model.
     base = float(tier.stack(np.full((1, 2), light.base))[0])
     weighted = light.contributions * weight
-    sequence = logit(scores) - base - weighted.sum(axis=1)
-    return Parts(
-        base,
-        (*light.codes, SEQUENCE),
-        (*light.texts, SEQUENCE_TEXT),
-        np.column_stack([weighted, sequence]),
-    )
+    sequence = log_odds - base - weighted.sum(axis=1)
+    weighted_light = Parts(base, light.codes, light.texts, weighted)
+    return weighted_light.with_one(SEQUENCE, SEQUENCE_TEXT, sequence)
 
 
-def _told(parts: Parts, scores: Array) -> list[list[dict[str, Any]]]:
+def _told(parts: Parts, log_odds: Array) -> list[list[dict[str, Any]]]:
     found = parts.contributions
     strongest = np.argsort(-found, axis=1, kind="stable")[:, :MOST]
     values = np.take_along_axis(found, strongest, axis=1)
     values[values <= STILL] = 0.0
-    rest = logit(scores) - parts.base - values.sum(axis=1)
+    rest = log_odds - parts.base - values.sum(axis=1)
     return [
         [
             *(

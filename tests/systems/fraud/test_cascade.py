@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from agora.adjustments import SHIFT, shifted
 from agora.pipeline import columns_of
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.costs import Thresholds
@@ -82,6 +84,20 @@ def test_reasons_add_up_to_the_score_in_every_tier(
         strengths = [reason["contribution"] for reason in found[:-2]]
         assert strengths == sorted(strengths, reverse=True)
         assert all(strength > 0 for strength in strengths)
+
+
+def test_what_analysts_said_is_a_reason_of_its_own(
+    fitted: FraudPipeline, matrix: np.ndarray, inferred: Inferred, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitted, "thresholds_", Thresholds(review=0.0, decline=2.0))
+    shift = np.where(np.arange(ROWS) % 2, 1.5, 0.0)
+    moved = replace(inferred, scores=shifted(inferred.scores, shift))
+    after = fitted.decide(moved, matrix, {SHIFT: shift})["reasons"]
+    sums = [sum(reason["contribution"] for reason in found) for found in after]
+    assert np.abs(sums - logit(moved.scores)).max() < 1e-6
+    for row in range(0, ROWS, 101):
+        found = {reason["code"]: reason["contribution"] for reason in after[row]}
+        assert found.pop("recent_labels", None) == (1.5 if row % 2 else None)
 
 
 def test_a_payment_that_a_rule_declined_is_explained_by_the_rule(
@@ -178,8 +194,6 @@ def test_a_rule_declines_only_when_it_is_right_for_certain(
 
 
 def test_few_frauds_make_a_cascade_of_two_tiers() -> None:
-    from dataclasses import replace
-
     params = replace(Params.quick(), fewest_frauds=10_000)
     pipeline = FraudPipeline(params).fit(training_set(SYSTEM, 3_000))
     assert [tier.name for tier in pipeline.tiers] == [RULES, LIGHT]

@@ -91,12 +91,18 @@ def test_focus_is_undone_exactly() -> None:
     assert (without_focus(logits, 0.0) == logits).all()
 
 
-def test_one_row_many_rows_and_a_loaded_network_agree(tmp_path: Path) -> None:
+def test_one_row_many_rows_torch_and_a_loaded_network_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     matrix, _ = payments(600, seed=2)
     many = fitted().raw(matrix)
     np.testing.assert_allclose(
         [fitted().raw(matrix[k : k + 1])[0] for k in range(50)], many[:50], atol=1e-4
     )
+    # Where there is a GPU, torch judges many rows.
+    monkeypatch.setattr("agora.systems.fraud.network.has_gpu", lambda: True)
+    np.testing.assert_allclose(fitted().raw(matrix), many, atol=1e-4)
+    monkeypatch.undo()
     fitted().save(tmp_path)
     loaded = SequenceNetwork.load(tmp_path)
     np.testing.assert_array_equal(loaded.raw(matrix[:1]), fitted().raw(matrix[:1]))
