@@ -98,18 +98,30 @@ class History:
                 found = pl.concat([found, others]).unique(["payment_id", "arrived_at"])
         return found
 
-    def forget(self, before: int, per_card: int) -> None:
-        """Let payments made before a moment go, but each card's newest and what was corrected."""
+    def forget(self, before: int, oldest: int, per_card: int) -> None:
+        """Let payments made before a moment go, but each card's newest and what was corrected.
+
+        Args:
+            before: Chunks that hold nothing later are looked at: microseconds.
+            oldest: What was made before it goes in any case.
+            per_card: How many of a card's newest stay.
+        """
         old = [chunk for chunk in self._chunks if chunk.latest < before]
         if not old:
             return
         frame = pl.concat([chunk.frame for chunk in old])
         corrected = pl.Series(np.isin(hashed(frame["payment_id"]), self._corrected))
         newest = pl.struct("event_at", "payment_id", "arrived_at").rank("ordinal", descending=True)
-        kept = frame.filter((newest.over("card_id") <= per_card) | corrected)
+        kept = frame.filter(
+            (pl.col("event_at").to_physical() > oldest)
+            & ((newest.over("card_id") <= per_card) | corrected)
+        )
         rest = [chunk for chunk in self._chunks if chunk.latest >= before]
         parts = [kept[at : at + LARGEST] for at in range(0, len(kept), LARGEST)]
         self._chunks = [*(_Chunk(part) for part in parts), *rest]
+        held = [np.isin(self._corrected, each.index["payment_id"][0]) for each in self._chunks]
+        if held:
+            self._corrected = self._corrected[np.any(held, axis=0)]
 
     def _merge(self) -> None:
         while len(self._chunks) > 1:

@@ -110,7 +110,7 @@ class Memory:
             return
         self._added = 0
         self._since = max(self._since, now - microseconds(HORIZON))
-        self.history.forget(self._since, NEWEST)
+        self.history.forget(self._since, now - microseconds(LOOKED_BACK), NEWEST)
 
     def _recall(self, payment_ids: pl.Series) -> None:
         """Bring back versions of payments that were made before the horizon."""

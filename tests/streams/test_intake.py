@@ -14,6 +14,7 @@ from agora.stores.lake import Lake
 from agora.stores.online import MemoryOnlineStore
 from agora.streams.intake import stamps
 from agora.streams.models import moment
+from agora.streams.producer import payment_event
 from agora.streams.runner import Runner
 
 if TYPE_CHECKING:
@@ -117,3 +118,12 @@ def test_the_same_event_counts_once_and_a_correction_replaces(
 def test_arrivals_increase_whatever_the_logs_clock_did() -> None:
     assert stamps([5, 5, 3, 9], 0).tolist() == [5, 6, 7, 9]
     assert stamps([5, 20], 7).tolist() == [8, 20]
+
+
+def test_a_scored_request_is_an_event_that_holds(runner: Runner, log: MemoryEventStore) -> None:
+    said = json.loads(_event(7).payload)
+    request = {**said, "event_at": moment(time.time_ns() // 1000), "device_id": None, "score": 0.5}
+    rows, refused = _taken(runner, log, payment_event(request))
+    assert refused.is_empty()
+    assert rows.select("payment_id", "amount", "device_id").rows() == [("p7", 10.5, None)]
+    assert rows["event_at"].to_list() == [request["event_at"]]

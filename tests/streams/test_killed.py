@@ -79,6 +79,7 @@ def test_killed_anywhere_the_stream_loses_and_doubles_nothing(
     _assert_whole(settings, models, frame)
 
 
+@pytest.mark.slow
 def test_a_killed_valkey_stops_nothing_for_good(settings: Settings, models: list[Model]) -> None:
     frame = _now(random_payments(9, 120, days=0.5, entities=20))
     stop = threading.Event()
