@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 
 import dagster as dg
 
-from agora.monitoring import Champion, Monitored, monitor, ripened, table_of
+from agora.monitoring import (
+    Champion,
+    Monitored,
+    monitor,
+    of_training,
+    ripened,
+    table_of,
+)
 from agora.monitoring.summary import figures, markdown, said
 from agora.outcomes import join_outcomes
 from agora.settings import Settings
@@ -84,9 +92,9 @@ def monitoring(system: System) -> dg.AssetsDefinition:
         champion, reports = _champion(models, system), settings.home / "reports"
         days = [date.fromisoformat(key) for key in context.partition_keys]
         again = ripened(system, lake, days[0], as_of)
-        found = [
-            monitor(system, lake, day, as_of, champion=champion, reports=reports) for day in days
-        ]
+        watch = partial(monitor, system, lake, champion=champion, reports=reports)
+        training = of_training(system, lake)
+        found = [watch(day, as_of, training=training) for day in days]
         return _result(lake, system, [each for each in found if len(each.measures)], again)
 
     return monitored

@@ -17,10 +17,17 @@ import polars as pl
 from agora.dataset import Split
 from agora.drift import Drift
 from agora.evaluation import Estimate
-from agora.monitoring.judgement import METRICS, judge, measures, of_measures, training_days
+from agora.monitoring.judgement import METRICS, judge, measures, of_measures
 from agora.monitoring.labels import SO_FAR, performance, recent_decay
 from agora.monitoring.report import write_report
-from agora.monitoring.samples import decoded, freshness, keep, sampled
+from agora.monitoring.samples import (
+    decoded,
+    freshness,
+    inputs_of,
+    keep,
+    of_training,
+    sampled,
+)
 from agora.monitoring.table import SCHEMA, Measure, read, table_of, write
 from agora.monitoring.traffic import count, traffic
 from agora.outcomes import logs_of, matched
@@ -34,8 +41,8 @@ if TYPE_CHECKING:
     from agora.system import System
 
 __all__ = [
-    "SCHEMA", "Champion", "Measure", "Monitored", "decay_found", "drift_found", "monitor", "read",
-    "ripened", "table_of",
+    "SCHEMA", "Champion", "Measure", "Monitored", "decay_found", "drift_found", "monitor",
+    "of_training", "read", "ripened", "table_of",
 ]  # fmt: skip
 
 DECAY, REPORTED = "decay", "decay_reported"
@@ -87,6 +94,7 @@ def monitor(
     *,
     champion: Champion | None = None,
     reports: Path | None = None,
+    training: pl.DataFrame | None = None,
 ) -> Monitored:
     """Measure a day and replace its rows in the table; a day without predictions leaves none.
 
@@ -97,6 +105,7 @@ def monitor(
         as_of: Labels that arrived before count.
         champion: What decay is judged against; None: it is not judged.
         reports: Folder of the Evidently reports; None: none is written.
+        training: What `of_training` gave, for a run of several days; None: it is read.
     """
     logs = {log: (table, count(lake, table, day)) for log, table in logs_of(system.name).items()}
     logs = {log: found for log, found in logs.items() if found[1]}
@@ -112,7 +121,8 @@ def monitor(
     log, (table, n) = max(logs.items(), key=lambda item: item[1][1])
     sample = sampled(lake, table, day, n, SAMPLED)
     rows += freshness(system, log, sample)
-    found, report = _compared(system, lake, day, log, sample, reports)
+    training = of_training(system, lake) if training is None else training
+    found, report = _compared(system, lake, day, log, sample, training, reports)
     rows += measures(found)
     return Monitored(
         day=day,
@@ -194,16 +204,21 @@ def _decay(
 
 
 def _compared(
-    system: System, lake: Lake, day: date, log: str, sample: pl.DataFrame, reports: Path | None
+    system: System,
+    lake: Lake,
+    day: date,
+    log: str,
+    sample: pl.DataFrame,
+    training: pl.DataFrame,
+    reports: Path | None,
 ) -> tuple[Drift, Path | None]:
     """Drift of the day, whose sample is kept for the days after it, and Evidently's report."""
     frame = decoded(system, sample)
     # The version that answered most; a day on which another took over belongs to that one.
     version = str(sample["model_version"].mode().sort()[0])
     keep(lake, system.name, day, log, version, frame)
-    inputs = [name for name in frame.columns if name not in {"score", "decision"}]
-    training = training_days(lake, system.name, inputs, day)
-    found = judge(lake, system.name, day, inputs, version, training)
+    training = training.filter(pl.col("day") < day)
+    found = judge(lake, system.name, day, inputs_of(system), version, training)
     if reports is None or training.is_empty():
         return found, None
     shuffled = training.sample(fraction=1.0, shuffle=True, seed=0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from agora.drift import ALPHA, MOST_ROWS, Drift, drift
-from agora.monitoring.samples import OUTPUTS, kept, of_training
+from agora.drift import ALPHA, Drift, drift
+from agora.monitoring.samples import OUTPUTS, kept
 from agora.monitoring.table import Measure
 
 if TYPE_CHECKING:
@@ -59,11 +59,6 @@ def before_log(training: pl.DataFrame, log: pl.DataFrame) -> pl.DataFrame:
     earlier = training.filter(~pl.col("day").is_in(log["day"].unique().to_list()))
     both = pl.concat([earlier.select(columns), log.select(columns)], how="vertical_relaxed")
     return both.sort("day", maintain_order=True)
-
-
-def training_days(lake: Lake, system: str, inputs: Sequence[str], before: date) -> pl.DataFrame:
-    """Random rows of the training set by day."""
-    return of_training(lake, system, inputs, before, MOST_ROWS)
 
 
 def measures(found: Drift) -> Iterator[Measure]:

@@ -77,6 +77,11 @@ def decoded(system: System, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([*parts, rows.select(OUTPUTS)], how="horizontal")
 
 
+def inputs_of(system: System) -> list[str]:
+    """Columns that a model of the system is given, less ids and times."""
+    return [*_fields(system), *(name for each in system.feature_sets for name in each.columns)]
+
+
 def freshness(system: System, log: str, rows: pl.DataFrame) -> Iterator[Measure]:
     """Age of the rows used, in hours before the event, and the share of entities without a row."""
     used = _used(rows).with_columns(
@@ -139,23 +144,18 @@ def kept(
     return wide
 
 
-def of_training(
-    lake: Lake, system: str, columns: Sequence[str], before: date, rows_a_day: int
-) -> pl.DataFrame:
-    """`day` and those of the columns that it has, of random rows of the training set by day."""
-    table = training_set_of(system)
+def of_training(system: System, lake: Lake) -> pl.DataFrame:
+    """`day` and the inputs of random rows of the newest training set, as many of each day."""
+    table = training_set_of(system.name)
     if not lake.exists(table):
         return pl.DataFrame(schema={"day": pl.Date()})
     held = {field.name for field in lake.table(table).schema().fields}
-    chosen = ", ".join(quote(column) for column in columns if column in held)
-    if not chosen:
-        return pl.DataFrame(schema={"day": pl.Date()})
+    chosen = ", ".join(quote(column) for column in inputs_of(system) if column in held)
     scan = lake.scan(table)
     return lake.query(f"""
         with chosen as (
             select row_number, event_at::date as day from ({scan})
-            where event_at < timestamptz '{before}'
-            qualify row_number() over (partition by day order by hash(row_number)) <= {rows_a_day}
+            qualify row_number() over (partition by day order by hash(row_number)) <= {MOST_ROWS}
         )
         select day, {chosen} from ({scan}) join chosen using (row_number) order by row_number
     """)
