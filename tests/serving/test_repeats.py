@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agora.stores.online import OnlineStore
 
+MADE: list[Repeats] = []
 SOON = {name: value for name, value in PAYMENT.items() if name != "event_at"}
 
 
@@ -40,6 +41,14 @@ def store(request: pytest.FixtureRequest, server: ValkeyServer) -> Iterator[Onli
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Nothing is written behind the next test's back."""
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
 @pytest.fixture
 def log() -> MemoryPredictionLog:
     return MemoryPredictionLog()
@@ -49,6 +58,7 @@ def _predictor(
     store: OnlineStore, log: MemoryPredictionLog, seconds: float = 60.0, version: str = "1"
 ) -> tuple[Predictor, Repeats]:
     repeats = Repeats("toy", seconds, store)
+    MADE.append(repeats)
     return Predictor(SYSTEM, Ladder(version), store, log, repeats=repeats), repeats
 
 
