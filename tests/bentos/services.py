@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agora.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
-QUICK = Params(most_rounds=30, fewest_rounds=10, usual_rounds=10, seeds=(0,))
+QUICK = Params.quick()
 PAYMENT = {
     "payment_id": "p-1", "customer_id": "c-1", "card_id": "secret-card", "merchant_id": "m-1",
     "device_id": "d-1", "amount": 24.9, "currency": "EUR", "channel": "web", "country": "FR",
