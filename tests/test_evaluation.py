@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agora.evaluation import CANDIDATE, CHAMPION, Gate, Report, Scored, bootstrap, compare
+from agora.evaluation import (
+    CANDIDATE,
+    CHAMPION,
+    Estimate,
+    Gate,
+    Report,
+    Scored,
+    bootstrap,
+    compare,
+)
 from agora.metrics import average_precision, expected_calibration_error
 from agora.plots import plots
 
@@ -100,6 +109,32 @@ def test_a_model_much_worse_than_the_champion_fails_and_a_little_passes() -> Non
     assert any("champion" in words for words in worse.reasons)
     level = dataclasses.replace(GATE, tolerance=0.5)
     assert level.check(report(lead=1.8, champion=2.0)).passed
+
+
+def test_a_whole_that_is_worse_than_one_of_its_parts_fails() -> None:
+    gate = dataclasses.replace(GATE, tolerance=1.0, parts=(CHAMPION, "none of its parts"))
+    worse = gate.check(report(lead=1.0, champion=2.0))
+    assert [words for words in worse.reasons if "its part champion" in words]
+    assert gate.check(report(lead=2.0, champion=1.0)).passed
+    equal = report(lead=2.0)
+    same = dataclasses.replace(
+        equal, differences={**equal.differences, CHAMPION: Estimate(0, 0, 0)}
+    )
+    assert gate.check(same).passed
+
+
+def test_rows_without_a_value_are_no_slice() -> None:
+    found = report()
+    assert {part.value for part in found.slices} == {"low", "high"}
+    labels = (np.arange(400) % 4 == 0).astype(float)
+    with_gaps = compare(
+        "fraud", {CANDIDATE: Scored(labels)}, labels, np.arange(400), METRICS,
+        primary="average_precision",
+        slices={"scheme": np.where(np.arange(400) < 100, "one", "")}, importance={}, spans={},
+    )  # fmt: skip
+    assert [(part.name, part.value, part.rows) for part in with_gaps.slices] == [
+        ("scheme", "one", 100)
+    ]
 
 
 def test_bad_calibration_fails() -> None:
