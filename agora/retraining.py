@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agora.stores.models import ModelRegistry
     from agora.system import System
 
+WEEK = 7
 Kind: TypeAlias = Literal["drift", "decay", "labels"]
 
 
@@ -76,13 +77,13 @@ def stimuli(
         system: Whose.
         lake: Monitoring and outcomes.
         models: What has been trained.
-        find: What to look for on the newest monitored day.
+        find: What to look for on the newest monitored days.
         until: What a training would know: labels that arrived later cannot be learned yet.
     """
     trained = trained_until(system, models)
     if trained is None:
         return []
-    found = list(_monitored(system, lake, find))
+    found = list(_monitored(system, lake, find, trained.date()))
     if until is not None and until > trained:
         found += _labels(system, lake, trained, until)
     return found
@@ -98,22 +99,31 @@ def trained_until(system: System, models: ModelRegistry) -> datetime | None:
     return max(known, default=None)
 
 
-def newest_day(lake: Lake, system: System) -> date | None:
-    """The newest day of `<system>/monitoring`."""
+def monitored_days(lake: Lake, system: System, since: date) -> list[date]:
+    """Days of `<system>/monitoring` that may call for a training, newest first.
+
+    The newest, and of the week before it those that the newest training did not know: several days
+    may be monitored at once.
+    """
     table = f"{system.name}/monitoring"
     if not lake.exists(table):
-        return None
-    day = lake.query(f"select max(day)::date as day from ({lake.scan(table)})").item()
-    return day if isinstance(day, date) else None
+        return []
+    days = lake.query(
+        f"select distinct day::date as day from ({lake.scan(table)}) order by day desc limit {WEEK}"
+    )["day"].to_list()
+    return [day for day in days if day == days[0] or day >= since]
 
 
-def _monitored(system: System, lake: Lake, find: Mapping[Kind, Find]) -> Iterator[Stimulus]:
-    day = newest_day(lake, system)
-    if day is None:
-        return
+def _monitored(
+    system: System, lake: Lake, find: Mapping[Kind, Find], since: date
+) -> Iterator[Stimulus]:
+    days = monitored_days(lake, system, since)
     for kind, look in find.items():
-        if found := look(lake, system, day):
-            yield Stimulus(kind, str(day), str(found))
+        for day in days:
+            if found := look(lake, system, day):
+                yield Stimulus(kind, str(day), str(found))
+                # What was wrong before is the same story.
+                break
 
 
 def _labels(system: System, lake: Lake, since: datetime, until: datetime) -> Iterator[Stimulus]:

@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 
 from agora.dataset import Split
+from agora.monitoring.table import Measure, write
+from agora.retraining import monitored_days
 from agora.settings import Settings
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from assets.decisions import STIMULUS
-from sensors.retrain import retrain_sensor
+from sensors.retrain import decay, drift, retrain_sensor
 from sensors.schedules import training_schedule
 from tests.assets.toy import Toy, report, toy
 from tests.systems.synthetic import manifest
@@ -254,3 +256,37 @@ def test_drift_of_another_day_is_another_stimulus(
         settings, instance, cursor, finds=looks(DAY, following), later=timedelta(days=1)
     )
     assert [each.tags[STIMULUS] for each in asked] == [f"drift/{following}"]
+
+
+def test_days_that_were_monitored_together_are_all_looked_at(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    days = [DAY + timedelta(days=n) for n in (-9, 0, 1, 2)]
+    Lake(settings.lake).write("toy/monitoring", pl.DataFrame({"day": days}))
+    # The first of them lies before the newest training, which knew it.
+    assert daemon(settings, instance, finds=looks(days[0]))[0] == []
+    (request,), _ = daemon(settings, instance, finds=looks(days[1], days[2]))
+    assert request.tags[STIMULUS] == f"drift/{days[2]}"
+
+
+@pytest.mark.parametrize("alarmed", [True, False])
+def test_what_monitoring_wrote_is_what_the_sensor_reads(settings: Settings, alarmed: bool) -> None:
+    lake, system = Lake(settings.lake), replace(toy(), name="read")
+    measured = [
+        Measure("drift_p_value", "", 0.01 if alarmed else 0.5, rows=60),
+        Measure("drift_alpha", "", 0.02, rows=60),
+        Measure("drift_excess", "amount", 9.0, high=3.0, rows=500),
+        Measure("decay", "live/precision", 0.4, 0.3, 0.5 if alarmed else 0.9, rows=1_000),
+        Measure("decay_reported", "live/precision", 0.7, 0.6, 0.8),
+    ]
+    write(lake, "read", DAY, measured, AS_OF)
+    assert monitored_days(lake, system, DAY) == [DAY]
+    said = drift(lake, system, DAY), decay(lake, system, DAY)
+    if alarmed:
+        assert said == (
+            "2026-03-04 differs from the days before it in amount",
+            "precision 0.400 (0.300 to 0.500) until 2026-03-04, "
+            "0.700 (0.600 to 0.800) in the report",
+        )
+    else:
+        assert said == ("", "")
