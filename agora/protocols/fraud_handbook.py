@@ -2,9 +2,10 @@
 
 The data set is landed, ingested and turned into features as any producer's would be; the pipeline
 learns on one week with the labels that had arrived by the first test day, and scores a later week
-with the features as of each payment. Customers whose fraud was known by then are left out, as the
-book does. (Le Borgne, Siblini, Lebichot, Bontempi: Reproducible Machine Learning for Credit Card
-Fraud Detection, chapters 3 and 5 to 7.)
+with the features as of each payment. What joins its models is fitted on the week before, as the
+book chooses its models' parameters on earlier weeks. Customers whose fraud was known by then are
+left out of the test, as the book does. (Le Borgne, Siblini, Lebichot, Bontempi: Reproducible
+Machine Learning for Credit Card Fraud Detection, chapters 3 and 5 to 7.)
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from agora.metrics import auc_roc, average_precision, card_precision_at_k
-from agora.pipeline import scores
+from agora.pipeline import columns_of
 from agora.protocols import ProtocolError, Row, row
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ COUNTS = {
     "test_payments": 58_264,
     "test_frauds": 385,
 }
-TARGETS = {"average_precision": 0.71, "auc_roc": 0.895, "card_precision_at_100": 0.305}
+TARGETS = {"average_precision": 0.72, "auc_roc": 0.90, "card_precision_at_100": 0.305}
 # Chapters 5 to 7, test week.
 PUBLISHED = {
     "logistic regression": (0.871, 0.606, 0.291),
@@ -72,6 +73,11 @@ class Weeks:
     def end(self) -> date:
         """Day after the test week."""
         return self.test + timedelta(days=DAYS)
+
+    @property
+    def before(self) -> date:
+        """First day of the week before the training week."""
+        return self.train - timedelta(days=DAYS)
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Weeks:
@@ -113,8 +119,7 @@ def run(path: Path, options: Mapping[str, str]) -> list[Row]:
     kept = nullcontext(home) if home else tempfile.TemporaryDirectory(prefix="agora-handbook-")
     with kept as folder:
         lake = prepared(path, Path(folder), weeks)
-        train, test = split(lake, weeks)
-        return results(train, test, weeks)
+        return results(*split(lake, weeks), weeks)
 
 
 def prepared(path: Path, home: Path, weeks: Weeks) -> Lake:
@@ -150,18 +155,20 @@ def prepared(path: Path, home: Path, weeks: Weeks) -> Lake:
     return lake
 
 
-def split(lake: Lake, weeks: Weeks) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of the training and of the test week with their features."""
+def split(lake: Lake, weeks: Weeks) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows of the training week, the week before it and the test week with their features."""
     from agora.dataset import point_in_time
     from agora.systems.fraud import SYSTEM as system
 
     known = system.labelled(lake, _midnight(weeks.test))
     train = _of_days(known, weeks.train, weeks.train + timedelta(days=DAYS))
+    before = _of_days(known, weeks.before, weeks.train)
     truth = system.labelled(lake, _midnight(weeks.end + timedelta(days=weeks.delay + 1)))
     test = not_known(_of_days(truth, weeks.train, weeks.end), weeks)
     sets = system.feature_sets
     return (
         point_in_time(lake, train, system.entities, sets),
+        point_in_time(lake, before, system.entities, sets),
         point_in_time(lake, test, system.entities, sets),
     )
 
@@ -198,28 +205,24 @@ def not_known(truth: pl.DataFrame, weeks: Weeks) -> pl.DataFrame:
     )
 
 
-def results(train: pl.DataFrame, test: pl.DataFrame, weeks: Weeks) -> list[Row]:
-    """Counts and metrics of the pipeline as it is, its parameters untouched."""
+def results(
+    train: pl.DataFrame, before: pl.DataFrame, test: pl.DataFrame, weeks: Weeks
+) -> list[Row]:
+    """Counts and metrics of the pipeline's models as they are, their parameters untouched."""
     from agora.systems.fraud.pipeline import FraudPipeline
+    from agora.systems.fraud.routing import ENSEMBLE
 
-    pipeline = FraudPipeline().fit(_training_set(train, weeks))
-    found = scores(pipeline, test)
+    pipeline = FraudPipeline().fit(_training_set(train, before, weeks))
+    parts = pipeline.parts(pipeline.decode(columns_of(test)))
     labels = test["is_fraud"].cast(pl.Float64).to_numpy()
-    _, customers = np.unique(test["customer_id"].to_numpy(), return_inverse=True)
-    days = test.select(_DAY.to_physical()).to_series().to_numpy()
-    values = {
-        "auc_roc": auc_roc(labels, found)[0],
-        "average_precision": average_precision(labels, found)[0],
-        "card_precision_at_100": card_precision_at_k(days, customers, labels, found, CARDS_CHECKED)[
-            0
-        ],
-    }
     counts = {
         "train_payments": train.height,
         "train_frauds": int(train["is_fraud"].sum()),
         "test_payments": test.height,
         "test_frauds": int(labels.sum()),
     }
+    # Every payment by every model: the cascade would spare the deep one most of them.
+    values = measured(test, parts[ENSEMBLE])
     published = weeks == Weeks()
     best = {name: _best(position) for position, name in enumerate(METRICS)}
     return [
@@ -233,13 +236,32 @@ def results(train: pl.DataFrame, test: pl.DataFrame, weeks: Weeks) -> list[Row]:
         ),
         *(
             row(
-                BENCHMARK, SYSTEM, name, float(value),
+                BENCHMARK, SYSTEM, name, value,
                 target=TARGETS[name] if published else None,
                 reference=best[name] if published else "",
             )
             for name, value in values.items()
         ),
+        *(
+            row(BENCHMARK, SYSTEM, f"{name} ({part})", value)
+            for part, found in parts.items()
+            if part != ENSEMBLE
+            for name, value in measured(test, found).items()
+        ),
     ]  # fmt: skip
+
+
+def measured(test: pl.DataFrame, found: np.ndarray[Any, Any]) -> dict[str, float]:
+    """The book's metrics of scores."""
+    labels = test["is_fraud"].cast(pl.Float64).to_numpy()
+    _, customers = np.unique(test["customer_id"].to_numpy(), return_inverse=True)
+    days = test.select(_DAY.to_physical()).to_series().to_numpy()
+    precision = card_precision_at_k(days, customers, labels, found, CARDS_CHECKED)
+    return {
+        "auc_roc": float(auc_roc(labels, found)[0]),
+        "average_precision": float(average_precision(labels, found)[0]),
+        "card_precision_at_100": float(precision[0]),
+    }
 
 
 def _best(position: int) -> str:
@@ -248,16 +270,20 @@ def _best(position: int) -> str:
     return "; ".join(f"{model} {figures[position]:.3f}" for model, figures in ranked[:3])
 
 
-def _training_set(train: pl.DataFrame, weeks: Weeks) -> TrainingSet:
-    """The training week as a training set. The protocol has no rows to calibrate on.
+def _training_set(train: pl.DataFrame, before: pl.DataFrame, weeks: Weeks) -> TrainingSet:
+    """The training week, and for calibration the week before it, whose labels are older still.
 
-    Calibration does not change the order of scores, which is all that is measured here.
+    Between training and test week no label has arrived, so there is no later one.
     """
     from agora.dataset import TrainingSet
     from agora.manifest import Span, TrainingSetManifest, code_version, content_hash
 
-    spans = [train.with_columns(split=pl.lit(name)) for name in ("train", "calibration")]
-    frame = pl.concat(spans)
+    frame = pl.concat(
+        [
+            train.with_columns(split=pl.lit("train")),
+            before.with_columns(split=pl.lit("calibration")),
+        ]
+    )
     start = _midnight(weeks.train)
     span = Span(start=start, end=start + timedelta(days=DAYS), known_at=_midnight(weeks.test))
     frauds = int(train["is_fraud"].sum())
