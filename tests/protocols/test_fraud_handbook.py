@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from agora.protocols import PROTOCOLS, ProtocolError, row, table_of
-from agora.protocols.fraud_handbook import COUNTS, Weeks, not_known, run
+from agora.protocols.fraud_handbook import COUNTS, METRICS, Weeks, not_known, results, run
 from agora.settings import settings
 
 START = datetime(2021, 1, 4, tzinfo=UTC)
@@ -77,3 +77,19 @@ def test_the_books_weeks_have_the_books_counts() -> None:
     results = {found["metric"]: found for found in run(folder / "fraud_handbook", {})}
     assert {name: results[name]["value"] for name in COUNTS} == COUNTS
     assert results["average_precision"]["value"] > 0.687
+
+
+def test_the_ensemble_and_each_of_its_parts_are_measured() -> None:
+    from agora.systems.fraud import SYSTEM
+    from tests.systems.synthetic import training_set
+
+    made = training_set(SYSTEM, 1_500)
+    metrics = {
+        found["metric"]: found["value"]
+        for found in results(made.train, made.calibration, made.test, WEEKS)
+    }
+    for metric in METRICS:
+        for name in (metric, f"{metric} (light)", f"{metric} (deep)"):
+            assert 0 < metrics[name] <= 1
+    assert metrics["auc_roc"] != metrics["auc_roc (light)"]
+    assert metrics["train_payments"] == made.train.height
