@@ -78,8 +78,9 @@ def latency(settings: Settings, seconds: int) -> list[dict[str, Any]]:
         )  # fmt: skip
     try:
         watch = _Watch(settings)
-        # The first batch finds cold code and an empty store.
+        # The process starts and its first batches find cold code.
         _send(settings, watch, 5)
+        watch.drained()
         watch.taken.clear()
         _send(settings, watch, seconds)
         took = watch.finished()
@@ -135,11 +136,15 @@ class _Watch:
         with self._lock:
             self._waiting.extend(rows)
 
-    def finished(self) -> list[float]:
-        """What was measured once everything has come."""
-        deadline = time.monotonic() + 30
+    def drained(self) -> None:
+        """Wait until everything that was sent has come."""
+        deadline = time.monotonic() + 120
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.1)
+
+    def finished(self) -> list[float]:
+        """What was measured once everything has come."""
+        self.drained()
         self._ended.set()
         self._thread.join()
         if self._waiting:
