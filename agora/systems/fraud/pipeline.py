@@ -121,11 +121,10 @@ class FraudPipeline:
         """Decisions, scores, and reasons for what is not approved."""
         scores = inferred.scores
         levels = self.thresholds_.levels(scores)
-        names = [tier.name for tier in self.tiers_]
         return {
             "decision": [DECISIONS[level] for level in levels.tolist()],
             "score": scores.tolist(),
-            "tier": [names[tier] for tier in inferred.tiers.tolist()],
+            "tier": [self.tiers_[tier].name for tier in inferred.tiers.tolist()],
             "rules": BOOK.marks(BOOK.hits(matrix)),
             "reasons": self._reasons(inferred, matrix, levels, columns.get(SHIFT)),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from agora.calibration import sigmoid
 from agora.cascade import Verdict
 from agora.systems.fraud.features import INPUTS
-from agora.systems.fraud.routing import DEEP, LIGHT, RULES, Deciding
+from agora.systems.fraud.routing import DEEP, LIGHT, RULES, Deciding, accused
 
 if TYPE_CHECKING:
     from agora.boosting import Boosters
@@ -28,7 +29,7 @@ FLOOR = 1e-3
 FARTHEST = 18.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RulesTier:
     """Decides what a rule is sure of; what it leaves open has the rules' calibrated evidence.
 
@@ -47,12 +48,20 @@ class RulesTier:
         """Scores of decided rows are their rule's."""
         hits = self.book.hits(matrix)
         by = self.deciding(hits)
-        decided = by >= 0
-        if decided.all():
-            return Verdict(self.deciding.scores[by], ~decided)
-        found = probabilities(self.log_odds(evidence(self.book, hits)))
-        found[decided] = self.deciding.scores[by[decided]]
-        return Verdict(found, ~decided)
+        is_open = by < 0
+        found = np.full(len(by), self._silent)
+        if not is_open.all():
+            found[~is_open] = self.deciding.scores[by[~is_open]]
+        heard = is_open & accused(hits, self.book.accuses)
+        if heard.any():
+            found[heard] = probabilities(self.log_odds(evidence(self.book, hits[heard])))
+        return Verdict(found, is_open)
+
+    @cached_property
+    def _silent(self) -> float:
+        """Score of what no rule decides or accuses: most payments, and always the same."""
+        nothing = np.zeros((1, len(self.book.rules)), bool)
+        return float(probabilities(self.log_odds(evidence(self.book, nothing)))[0])
 
     def log_odds(self, raw: Array) -> Array:
         """Calibrated log-odds of evidence."""
