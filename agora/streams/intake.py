@@ -29,7 +29,7 @@ AHEAD = timedelta(minutes=5)
 newest of its card, and its windows, until that time comes."""
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
-REFUSED = pl.Schema({"row_number": pl.Int64, "reasons": pl.List(pl.String)})
+REFUSED: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reasons": pl.List(pl.String())}
 OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -134,7 +134,8 @@ def _decoded(payloads: list[bytes], names: tuple[str, ...]) -> tuple[pl.DataFram
         for name in names
     }
     said = [["line: is not a JSON object"]] * len(broken)
-    schema = pl.Schema({"row_number": pl.Int64, **dict.fromkeys(names, pl.String())})
+    schema: dict[str, pl.DataType] = {"row_number": pl.Int64()}
+    schema.update(dict.fromkeys(names, pl.String()))
     return (
         pl.DataFrame({"row_number": numbers, **columns}, schema=schema),
         pl.DataFrame({"row_number": broken, "reasons": said}, schema=REFUSED),

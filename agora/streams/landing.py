@@ -33,7 +33,8 @@ def land(settings: Settings, topic: str, table: Table) -> int:
     """Land what came since the last call; returns the rows landed.
 
     A topic that the runner takes lands from its table, each version once; any other from its log,
-    as it stands: ingestion says what does not hold. One process lands a topic at a time.
+    as it stands: ingestion says what does not hold. Two that land at once may land a row twice,
+    value by value, which ingestion takes once.
 
     Args:
         settings: Where events, lake and landing are.
