@@ -27,7 +27,11 @@ class Stack:
 
     def __call__(self, raws: Array) -> Array:
         """Log-odds of rows, (n,), from those of the parts, (n, k)."""
-        return np.asarray(raws @ np.array(self.weights) + self.shift)
+        # Part by part: a matrix product differs in its last bits with the number of rows.
+        total = np.full(len(raws), self.shift)
+        for part, weight in zip(raws.T, self.weights, strict=True):
+            total += part * weight
+        return total
 
     @classmethod
     def mean(cls, parts: int) -> Stack:

@@ -170,7 +170,9 @@ class Rulebook:
 
         1 - product of (1 - weight).
         """
-        return np.asarray(-np.expm1(hits @ self._log_honest))
+        # Row by row: a matrix product differs in its last bits with the number of rows.
+        honest = np.where(np.ascontiguousarray(hits), self._log_honest, 0.0)
+        return np.asarray(-np.expm1(honest.sum(axis=1)))
 
     def strengths(self) -> Array:
         """What each rule adds to -ln(1 - score), (rules,)."""

@@ -68,6 +68,14 @@ def test_rules_decide_first_then_the_trees_then_the_network_where_they_are_unsur
     assert inferred.scores[inferred.tiers == 2] == pytest.approx(ensemble[inferred.tiers == 2])
 
 
+def test_a_payment_scores_alone_as_it_does_among_many_to_the_bit(
+    fitted: FraudPipeline, matrix: np.ndarray, inferred: Inferred
+) -> None:
+    chosen = np.concatenate([np.flatnonzero(inferred.tiers == tier)[:200] for tier in range(3)])
+    alone = [fitted.infer(matrix[row : row + 1]).scores[0] for row in chosen]
+    assert np.array_equal(alone, inferred.scores[chosen])
+
+
 def test_reasons_add_up_to_the_score_in_every_tier(
     fitted: FraudPipeline, matrix: np.ndarray, inferred: Inferred, monkeypatch: pytest.MonkeyPatch
 ) -> None:
