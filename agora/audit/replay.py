@@ -154,7 +154,8 @@ def offline(
                 "and held.feature_at::TIMESTAMPTZ = named.feature_at "
                 "and held.arrived_at::TIMESTAMPTZ = named.arrived_at"
             ).to_arrow_table()
-        found = pl.DataFrame(rows).cast({ROW: pl.UInt32})
+        # A row of the last day built may stand in the batch's table and in the stream's.
+        found = pl.DataFrame(rows).cast({ROW: pl.UInt32}).unique(ROW)
     order = pl.DataFrame({ROW: range(len(keys))}, schema={ROW: pl.UInt32})
     return order.join(
         found.with_columns(is_known=True), on=ROW, how="left", maintain_order="left"
