@@ -16,15 +16,16 @@ from sensors.retrain import job_of, training
 DAILY_MART = dg.AssetKey(["marts", "payments"])
 """Built in every daily run: a day whose raw tables are newer has changed since."""
 
+STAGES = ("features", "predictions", "prediction_log", "outcomes", "monitoring")
+"""What a system does every day, whether it is trained or not."""
+
 daily_job = dg.define_asset_job(
     "daily",
     selection=(
         dg.AssetSelection.groups("raw", "quarantine", "staging", "marts", "features")
-        | dg.AssetSelection.assets(
-            *([name, stage] for name in SYSTEMS for stage in ("features", "predictions"))
-        )
+        | dg.AssetSelection.assets(*([name, stage] for name in SYSTEMS for stage in STAGES))
     ),
-    description="A day from landing files to online features and batch predictions.",
+    description="A day from landing files to online features, predictions, outcomes, monitoring.",
 )
 
 

@@ -72,7 +72,7 @@ def test_checks_of_python_assets_have_the_agreed_names(
     graph = repository.asset_graph
     dbt = {"staging", "marts", "features"}
     names = {key.name for key in graph.asset_check_keys if key.asset_key.path[0] not in dbt}
-    assert names == {"schema", "fresh", "gate"}
+    assert names == {"schema", "fresh", "gate", "parity", "budgets", "drift"}
 
 
 def test_the_code_location_stays_short() -> None:
