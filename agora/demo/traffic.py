@@ -81,6 +81,7 @@ def _review(
                     "prediction_id": answer["prediction_id"],
                     "payment_id": payment["payment_id"],
                     "is_fraud": is_fraud,
+                    "source": "verdict",
                 },
                 "analyst",
             )
