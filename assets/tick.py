@@ -32,7 +32,8 @@ def tick(here: Settings, sensor: str, out: TextIO = sys.stdout) -> list[str]:
     if not repository.has_sensor_def(sensor):
         return [f"there is no sensor {sensor!r}"]
     context = dg.build_sensor_context(instance=store, repository_def=repository, sensor_name=sensor)
-    asked = repository.get_sensor_def(sensor).evaluate_tick(context)
+    definition = repository.get_sensor_def(sensor)
+    asked = definition.evaluate_tick(context)
     if not asked.run_requests:
         print(f"    {sensor}: {asked.skip_message or 'asks for nothing'}", file=out, flush=True)
     return [
@@ -40,14 +41,16 @@ def tick(here: Settings, sensor: str, out: TextIO = sys.stdout) -> list[str]:
     ]
 
 
-def _run(here: Settings, loaded: dg.Definitions, request: dg.RunRequest, out: TextIO) -> list[str]:
+def _run(
+    here: Settings, loaded: dg.Definitions, job: str, request: dg.RunRequest, out: TextIO
+) -> list[str]:
     store, run_id, progress = instance(here), str(uuid4()), Progress(out)
-    print(f"    {request.job_name} for {request.run_key}", file=out, flush=True)
+    print(f"    {job} for {request.run_key}", file=out, flush=True)
     store.add_event_listener(run_id, progress)
     log = here.home / "logs" / f"{run_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
-        result = loaded.resolve_job_def(str(request.job_name)).execute_in_process(
+        result = loaded.resolve_job_def(job).execute_in_process(
             instance=store,
             run_id=run_id,
             tags=dict(request.tags),
