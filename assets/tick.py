@@ -36,8 +36,12 @@ def tick(here: Settings, sensor: str, out: TextIO = sys.stdout) -> list[str]:
     asked = definition.evaluate_tick(context)
     if not asked.run_requests:
         print(f"    {sensor}: {asked.skip_message or 'asks for nothing'}", file=out, flush=True)
+    # A sensor with one job does not name it in each request.
+    jobs = [each.job_name or definition.job_name for each in asked.run_requests]
     return [
-        failure for each in asked.run_requests or [] for failure in _run(here, loaded, each, out)
+        failure
+        for job, each in zip(jobs, asked.run_requests, strict=True)
+        for failure in _run(here, loaded, str(job), each, out)
     ]
 
 
