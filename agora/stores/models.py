@@ -19,6 +19,7 @@ from agora.adjustments import parted
 from agora.evaluation import CANDIDATE, Report
 from agora.pipeline import verify
 from agora.stores.cards import ModelCard, card_of
+from agora.stores.loggers import loggers_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -225,7 +226,7 @@ class ModelRegistry:
         if url.startswith("sqlite"):
             Path(urlparse(url).path[1:]).parent.mkdir(parents=True, exist_ok=True)
         # Two first users would both make MLflow's tables, and one of them would fail half-way.
-        with (place / ".lock").open("w") as lock:
+        with (place / ".lock").open("w") as lock, loggers_kept():
             flock(lock, LOCK_EX)
             client = MlflowClient(tracking_uri=url, registry_uri=url)
             client.search_experiments(max_results=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -182,3 +183,9 @@ for _ in range(3):
     )
     registry = ModelRegistry(Settings(home=tmp_path))
     assert registry.load(SYSTEM).version == registry.alias(SYSTEM)
+
+
+def test_opening_the_registry_leaves_loggers_as_they_are(tmp_path: Path) -> None:
+    logger = logging.getLogger("agora.test_models")
+    ModelRegistry(Settings(home=tmp_path))._client()
+    assert not logger.disabled
