@@ -40,7 +40,7 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 @app.command()
 def demo(
     fresh: Annotated[bool, typer.Option(help="Repeat steps that are already done.")] = False,
-    days: Annotated[int, typer.Option(min=94, max=365, help="Days to simulate.")] = 96,
+    days: Annotated[int, typer.Option(min=96, max=365, help="Days to simulate.")] = 98,
 ) -> None:
     """Simulate a marketplace and run it from raw payments to a live endpoint."""
     from agora.demo import DemoError, run

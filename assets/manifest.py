@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from agora.settings import Settings
+from agora.settings import Settings, settings
 from agora.warehouse import PROJECT, run_dbt
 from assets.partitions import DAILY
 
@@ -131,3 +131,8 @@ def _fingerprint() -> str:
     for path in sorted([*code, *models]):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    # `make setup` does it once, so that the first command does not wait for it.
+    Manifest.load(settings())

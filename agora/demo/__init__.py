@@ -28,9 +28,9 @@ LOOP = " or ".join(
 )
 """What is made of answers, once there are some."""
 RETRAINING = "fraud_retrain"
-SCORED_DAYS = 3
+SCORED_DAYS = 1
 """Days at the end that are scored in batch."""
-HELD_BACK_DAYS = 9
+HELD_BACK_DAYS = 11
 """Days that the first model does not know: enough new labels of analysts to call for a second."""
 SEED = 7
 FRAUD_SHARE = 0.01

@@ -43,7 +43,7 @@ HONEST = "honest"
 DECIDED = ("approved", "reviewed", "declined")
 CARDS_CHECKED = 100
 # Fitted on all frauds and so many honest payments at most: more change nothing but the time.
-LOGISTIC_ROWS = 100_000
+LOGISTIC_ROWS = 40_000
 AMOUNT_BANDS = (0.0, 20.0, 50.0, 100.0, 500.0)
 
 GATE = Gate(
