@@ -34,6 +34,8 @@ Array = np.ndarray[Any, Any]
 
 SYSTEM = "fraud"
 LOG, LABELS = "predictions/fraud", "marts.payment_labels"
+# With fewer no rule can be told from chance.
+FEWEST_FRAUDS = 20
 INTERVALS = ("precision", "recall")
 KINDS = {"amount": pl.Float64, "latitude": pl.Float64, "longitude": pl.Float64}
 
@@ -97,7 +99,7 @@ def backtest(
     book: Rulebook = BOOK,
     costs: Costs | None = None,
 ) -> Backtest:
-    """Judge rules on the labelled log, or on the training set where nothing is logged.
+    """Judge rules on the labelled log, or on the training set while the log holds few frauds.
 
     Args:
         lake: Where both are.
@@ -173,10 +175,13 @@ def judge(
 
 def _labelled(lake: Lake) -> tuple[str, pl.DataFrame]:
     """Name of the table and its payments, with features, label and decision."""
-    if lake.exists(LOG) and (frame := _logged(lake)).height:
-        return LOG, frame
     table = table_of(SYSTEM)
-    if not lake.exists(table):
+    learned = lake.exists(table)
+    if lake.exists(LOG):
+        frame = _logged(lake)
+        if frame["is_fraud"].sum() >= FEWEST_FRAUDS or (frame.height and not learned):
+            return LOG, frame
+    if not learned:
         raise LookupError(f"neither {LOG} nor {table} exists: there is nothing to judge rules on")
     return table, lake.read(table).with_columns(decision=pl.lit(None, pl.String))
 
