@@ -6,9 +6,9 @@ the run's window is the batch instead of days. So a value has one definition, wh
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -70,11 +70,14 @@ def load_models(settings: Settings) -> list[Model]:
     """The models in the order in which they run; compiled anew when the project's SQL changed."""
     wanted = [name for name in SETS if name in FEATURE_SETS]
     path = settings.home / "streams" / f"models-{fingerprint(wanted)}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        unfinished.write_text(json.dumps(_compiled(settings, wanted), indent=1))
-        unfinished.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / ".compiling").open("w") as lock:
+        # Two that compile at once would read each other's half-written manifest.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            unfinished = path.with_suffix(".tmp")
+            unfinished.write_text(json.dumps(_compiled(settings, wanted), indent=1))
+            unfinished.replace(path)
     found = json.loads(path.read_text())
     return [
         Model(FEATURE_SETS[name], found[name]["sql"], found[name]["moments"]) for name in wanted
