@@ -21,9 +21,10 @@ from agora.audit.replay import (
     offline,
     recompute,
     requests_of,
+    rescore,
     used,
 )
-from agora.pipeline import PipelineError
+from agora.pipeline import PipelineError, columns_of
 from agora.point_in_time import KNOWN_AT, TIME, point_in_time
 
 if TYPE_CHECKING:
@@ -184,8 +185,12 @@ def alike(system: System, lake: Lake, pipeline: Pipeline, limit: int = 200) -> P
         return Parity(0)
     features = {each.id: used(rows, each) for each in system.feature_sets}
     frame = joined(system, requests_of(system, rows), features)
-    together = pl.Series(recompute(pipeline, frame))
-    alone = [recompute(pipeline, frame.slice(place, 1)) for place in range(len(frame))]
+    columns = columns_of(frame)
+    together = pl.Series(rescore(pipeline, columns))
+    alone = [
+        rescore(pipeline, {name: values[place : place + 1] for name, values in columns.items()})
+        for place in range(len(frame))
+    ]
     wrong = differ(together, pl.Series(np.concatenate(alone)), SCORE_TOLERANCE)
     found = _at(rows, wrong, "score", f"version {pipeline.version}, alone and in a batch")
     return Parity(len(rows), found, len(rows))

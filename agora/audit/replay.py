@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agora.features import FeatureSet
-    from agora.pipeline import Pipeline
+    from agora.pipeline import Columns, Pipeline
     from agora.stores.lake import Lake
     from agora.stores.models import ModelRegistry
     from agora.system import System
@@ -166,7 +166,14 @@ def recompute(
     pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
 ) -> np.ndarray[Any, Any]:
     """Scores of request and feature rows, without the tiers that had not answered."""
-    return infer(pipeline.tiers, pipeline.decode(columns_of(frame)), skipped).scores
+    return rescore(pipeline, columns_of(frame), skipped)
+
+
+def rescore(
+    pipeline: Pipeline, columns: Columns, skipped: Sequence[str] = ()
+) -> np.ndarray[Any, Any]:
+    """The same for rows that are columns already."""
+    return infer(pipeline.tiers, pipeline.decode(columns), skipped).scores
 
 
 def decide_again(

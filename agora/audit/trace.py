@@ -186,7 +186,7 @@ def _raw_files(
         for name, table in tables.items()
         if keys[name] and request_id in _columns(table)
     )
-    found = []
+    selects = []
     for name, table in tables.items():
         wanted = [f"({keys[name]}) and {before if _is_entity(system, table) else recent}"]
         if not keys[name]:
@@ -194,14 +194,16 @@ def _raw_files(
             wanted = [linked] if of_entities and request_id in _columns(table) else []
         wanted += [itself] if request_id in _columns(table) else []
         if wanted:
-            rows = lake.query(
-                "select source_file, arrival_date, count(*) as rows "
-                f"from raw.{quote(name)} where {' or '.join(wanted)} "
-                "group by all order by arrival_date, source_file"
+            selects.append(
+                f'select {literal(f"raw/{name}")} as "table", {lake.version(f"raw/{name}")} '
+                "as version, source_file, arrival_date, count(*) as rows "
+                f"from raw.{quote(name)} where {' or '.join(wanted)} group by all"
             )
-            version = lake.version(f"raw/{name}")
-            found += [{"table": f"raw/{name}", "version": version, **r} for r in rows.to_dicts()]
-    return found
+    if not selects:
+        return []
+    # One query: opening the lake's tables takes longer than reading them.
+    found = lake.query(f'{" union all ".join(selects)} order by "table", arrival_date, source_file')
+    return found.to_dicts()
 
 
 def _columns(table: Table) -> list[str]:
