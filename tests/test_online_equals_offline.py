@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
     from agora.stores.online import OnlineStore
 
+# Two servers that start at once may choose one port.
+pytestmark = pytest.mark.xdist_group("valkey")
+
+
 COUNT = itertools.count()
 
 

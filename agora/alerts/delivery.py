@@ -75,6 +75,8 @@ def _tell(
     message = {"key": key, "status": status, "at": now.isoformat(), **msgspec.to_builtins(told)}
     if not settings.alert_webhook:
         level = logging.WARNING if status == "firing" else logging.INFO
+        # Alembic, which Dagster and MLflow run, switches off every logger that it finds.
+        logger.disabled = False
         logger.log(level, "alert %s %s: %s (%s)", key, status, told.text, told.runbook)
         return message
     body = json.dumps(message).encode()

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
     from agora.serving.live import Live
 
+# Two servers that start at once may choose one port.
+pytestmark = pytest.mark.xdist_group("valkey")
+
+
 CLIENTS = 4
 # Generous for a busy machine; a store that is out costs a hundredth of it.
 SYSTEM = replace(

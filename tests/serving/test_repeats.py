@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from agora.stores.online import OnlineStore
 
+# Two servers that start at once may choose one port.
+pytestmark = pytest.mark.xdist_group("valkey")
+
+
 MADE: list[Repeats] = []
 SOON = {name: value for name, value in PAYMENT.items() if name != "event_at"}
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from agora.stores.events import EventStore
 
+# Two servers that start at once may choose one port.
+pytestmark = pytest.mark.xdist_group("valkey")
+
+
 ADAPTERS = ("memory", "embedded", "tcp", "kafka")
 COUNT = itertools.count()
 NOW = 1_780_000_000_000_000

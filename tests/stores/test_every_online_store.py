@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from agora.stores.online import OnlineStore
 
+# Two servers that start at once may choose one port.
+pytestmark = pytest.mark.xdist_group("valkey")
+
+
 NOW = 1_780_000_000_000_000
 COUNT = itertools.count()
 
