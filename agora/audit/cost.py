@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agora.audit.latency import stage_latencies
-
 if TYPE_CHECKING:
     from agora.stores.lake import Lake
     from agora.system import System
@@ -21,7 +19,6 @@ class Prices:
     """What a machine costs, and how full it is run."""
 
     core_hour_usd: float = 0.05  # On-demand price of a core with 4 GiB, rounded up.
-    store_gib_month_usd: float = 0.023  # Object storage.
     busy_share: float = 0.4  # Above it queues grow: p99 of one core doubles.
 
 
@@ -96,6 +93,3 @@ def cost_sheet(system: System, lake: Lake, prices: Prices | None = None) -> Cost
         budget_usd=system.budgets.cost_per_prediction_usd,
         stages_usd={stage: ms * usd_per_ms for stage, ms in means.iter_rows()},
     )
-
-
-__all__ = ["CostSheet", "Prices", "cost_sheet", "stage_latencies"]

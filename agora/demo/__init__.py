@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from agora.demo.traffic import TrafficError, drive
+from agora.demo.service import TrafficError
+from agora.demo.traffic import drive
 from agora.processes import run_module
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from agora.demo.service import TrafficError, calling
+from agora.demo.service import calling
 
 if TYPE_CHECKING:
     from datetime import date
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 REQUESTS = 2_000
 WARM_UP = 50
-ANALYST = "demo analyst"
-__all__ = ["TrafficError", "drive"]
 
 
 def drive(settings: Settings, project: Path, day: date) -> dict[str, Any]:
