@@ -18,6 +18,11 @@ def _identifier(name: str, description: str, *, nullable: bool = False) -> Colum
     return Column(name, "string", description, nullable=nullable, max_length=64)
 
 
+MOST_TYPED = 1_000
+"""Characters of a query that are kept: nobody types more, machines do."""
+SESSION = _identifier("session_id", "Visit that it belongs to.")
+SHOPPER = _identifier("customer_id", "Customer, if signed in.", nullable=True)
+
 CUSTOMERS = Table(
     name="customers",
     grain="One row per customer and change of the customer's record.",
@@ -88,8 +93,10 @@ PRODUCTS = Table(
         _identifier("merchant_id", "Merchant who sells it."),
         Column("category", "string", "Category.", max_length=64),
         Column("title", "string", "Title shown to customers."),
+        Column("description", "string", "Text beside the title.", nullable=True, max_length=10_000),
         Column("price", "number", "Price of one piece.", minimum=0.01, maximum=1e6),
         CURRENCY,
+        Column("stock", "integer", "Pieces in stock; empty: unlimited.", nullable=True, minimum=0),
     ),
     key=("product_id",),
     owner="team:catalogue",
@@ -172,9 +179,70 @@ VERDICTS = Table(
     consumers=("fraud",),
 )
 
+SEARCHES = Table(
+    name="searches",
+    grain="One row per search that a customer made, and correction of it.",
+    columns=(
+        _identifier("search_id", "The search; also the id of the list that it showed."),
+        SESSION,
+        SHOPPER,
+        Column("query", "string", "Words as they were typed.", max_length=MOST_TYPED),
+        Column("results", "integer", "Products found; 0 for none.", minimum=0),
+    ),
+    key=("search_id",),
+    owner="team:storefront",
+    frequency="continuous, landed daily",
+    consumers=("search",),
+)
+
+IMPRESSIONS = Table(
+    name="impressions",
+    grain="One row per product shown at a position of a list.",
+    columns=(
+        _identifier("impression_id", "The impression."),
+        _identifier("list_id", "List that was shown: for a search its search_id."),
+        Column("surface", "string", "Where the list was shown.", allowed=("home", "search")),
+        SESSION,
+        SHOPPER,
+        _identifier("product_id", "Product shown."),
+        Column("position", "integer", "Place in the list, from 1.", minimum=1, maximum=10_000),
+        Column(
+            "propensity",
+            "number",
+            "Probability that the policy which made the list put this product at this position.",
+            nullable=True,
+            minimum=0,
+            maximum=1,
+        ),
+        Column("query", "string", "Words of the search.", nullable=True, max_length=MOST_TYPED),
+    ),
+    key=("impression_id",),
+    owner="team:storefront",
+    frequency="continuous, landed daily",
+    consumers=("recommendation", "search"),
+)
+
+INTERACTIONS = Table(
+    name="interactions",
+    grain="One row per click on a product, product put into the cart, or purchase of it.",
+    columns=(
+        _identifier("interaction_id", "The interaction."),
+        _identifier("list_id", "List that it came from, where known.", nullable=True),
+        SESSION,
+        SHOPPER,
+        _identifier("product_id", "Product."),
+        Column("kind", "string", "What was done.", allowed=("click", "cart", "purchase")),
+    ),
+    key=("interaction_id",),
+    owner="team:storefront",
+    frequency="continuous, landed daily",
+    consumers=("recommendation", "search"),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        CUSTOMERS, MERCHANTS, CARDS, DEVICES, PRODUCTS, ORDERS, PAYMENTS, CHARGEBACKS, VERDICTS,
+        CUSTOMERS, MERCHANTS, CARDS, DEVICES, PRODUCTS, ORDERS, PAYMENTS, SEARCHES, IMPRESSIONS,
+        INTERACTIONS, CHARGEBACKS, VERDICTS,
     )
 }  # fmt: skip
