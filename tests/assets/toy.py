@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agora.evaluation import Estimate, Gate, Report
+from agora.evaluation import Estimate, Report
+from agora.gate import Gate
 from agora.pipeline import seal
 from agora.systems.fraud import SYSTEM as FRAUD
 from tests.toy_system import SETS, ToyPipeline, toy_system

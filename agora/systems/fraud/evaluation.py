@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from agora.evaluation import CANDIDATE, CHAMPION, Gate, Report, Scored, compare
+from agora.evaluation import CANDIDATE, CHAMPION, Report, Scored, compare
+from agora.gate import Gate
 from agora.metrics import (
     auc_roc,
     average_precision,
