@@ -1,19 +1,17 @@
 """Adjustments: what analysts said since a model was trained, as shifts of its scores.
 
 A shift raises or lowers the log-odds of one merchant's or device's payments and fades with time.
-Adjustments are immutable numbered files below `<folder>/<system>`; a pointer file, replaced whole,
-names the one in force. `Adjusted` puts them around a pipeline without knowing what it decides.
+`Adjusted` puts shifts around a pipeline without knowing what it decides; `agora.stores.adjustments`
+keeps them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -22,7 +20,6 @@ from agora.cascade import Inferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import polars as pl
 
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-POINTER = "current.json"
 SHIFT = "adjustment"
 """Column that `decide` finds where a row is shifted: each row's shift in log-odds."""
 # A score of exactly 0 or 1 has no log-odds.
@@ -97,16 +93,6 @@ class Adjustments(msgspec.Struct, frozen=True, kw_only=True):
     shifts: dict[str, dict[str, float]]
     labels: str = ""
 
-    @classmethod
-    def load(cls, folder: Path, system: str) -> Adjustments | None:
-        """The adjustments in force; None where there are none.
-
-        Raises:
-            AdjustmentsError: The file is missing, torn or changed.
-        """
-        pointer = read_pointer(folder, system)
-        return None if pointer.number is None else read(folder, system, pointer.number)
-
     def shift(self, ids: Mapping[str, Array], event_at: Array) -> Array:
         """Shift of each row in log-odds.
 
@@ -126,13 +112,6 @@ class Adjustments(msgspec.Struct, frozen=True, kw_only=True):
     def apply(self, scores: Array, ids: Mapping[str, Array], event_at: Array) -> Array:
         """Scores with the shifts; untouched rows keep theirs to the last bit."""
         return shifted(scores, self.shift(ids, event_at))
-
-
-class Pointer(msgspec.Struct, frozen=True):
-    """Which adjustments are in force; None: no longer any."""
-
-    number: int | None = None
-    sha256: str = ""
 
 
 class Adjusted:
@@ -194,27 +173,6 @@ class Adjusted:
         return getattr(self.model, name)
 
 
-def adjusted(
-    pipeline: Pipeline, folder: Path, system: str, entities: Mapping[Entity, str]
-) -> Pipeline:
-    """The pipeline with the adjustments in force, where they are of this model.
-
-    Args:
-        pipeline: The model, never one that is adjusted already.
-        folder: Folder of all adjustments.
-        system: The system.
-        entities: Entity to the request column that identifies it.
-
-    Raises:
-        AdjustmentsError: The adjustments in force cannot be read.
-    """
-    found = Adjustments.load(folder, system)
-    if found is None or found.model_version != pipeline.version:
-        return pipeline
-    columns = {entity.name: column for entity, column in entities.items()}
-    return cast("Pipeline", Adjusted(pipeline, found, columns))
-
-
 def shifted(scores: Array, shift: Array) -> Array:
     """Probabilities after a shift of their log-odds."""
     moved = np.flatnonzero(shift)
@@ -230,87 +188,3 @@ def parted(version: str) -> tuple[str, int | None]:
     """A served version's model and number of adjustments: `3+a2` is model 3 with adjustments 2."""
     found = VERSION.fullmatch(version)
     return (found["model"], int(found["number"])) if found else (version, None)
-
-
-def read(folder: Path, system: str, number: int) -> Adjustments:
-    """Adjustments by number: those in force, or former ones for a trace.
-
-    Raises:
-        AdjustmentsError: The file is missing, torn or changed.
-    """
-    path = folder / system / f"{number}.json"
-    try:
-        content = path.read_bytes()
-        # The digest comes first, over the rest: a torn or edited file is seen.
-        digest, _, body = content.partition(b"\n")
-        if hashlib.sha256(body).hexdigest().encode() != digest:
-            raise AdjustmentsError(f"{path}: differs from what was saved")
-        return msgspec.json.decode(body, type=Adjustments)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AdjustmentsError(f"{path}: cannot be read ({type(error).__name__})") from error
-
-
-def read_pointer(folder: Path, system: str) -> Pointer:
-    """Which adjustments are in force.
-
-    Raises:
-        AdjustmentsError: The pointer file is torn.
-    """
-    try:
-        return msgspec.json.decode(pointer_path(folder, system).read_bytes(), type=Pointer)
-    except FileNotFoundError:
-        return Pointer()
-    except msgspec.MsgspecError as error:
-        raise AdjustmentsError(f"{pointer_path(folder, system)}: cannot be read") from error
-
-
-def pointer_path(folder: Path, system: str) -> Path:
-    """The file that a service watches."""
-    return folder / system / POINTER
-
-
-def next_number(folder: Path, system: str) -> int:
-    """The first number that was never used."""
-    used = [int(path.stem) for path in (folder / system).glob("*.json") if path.stem.isdigit()]
-    return max(used, default=0) + 1
-
-
-def publish(folder: Path, adjustments: Adjustments) -> None:
-    """Write the file, then point at it.
-
-    Raises:
-        FileExistsError: The number has been used.
-    """
-    place = folder / adjustments.system
-    place.mkdir(parents=True, exist_ok=True)
-    body = msgspec.json.format(msgspec.json.encode(adjustments))
-    digest = hashlib.sha256(body).hexdigest()
-    path = place / f"{adjustments.number}.json"
-    draft = _written(path, digest.encode() + b"\n" + body)
-    try:
-        # A link refuses a name that exists, a rename would replace it.
-        os.link(draft, path)
-    finally:
-        draft.unlink()
-    _point(folder, adjustments.system, Pointer(adjustments.number, digest))
-
-
-def withdraw(folder: Path, system: str) -> None:
-    """Put no adjustments in force; the files stay for traces."""
-    (folder / system).mkdir(parents=True, exist_ok=True)
-    _point(folder, system, Pointer())
-
-
-def _point(folder: Path, system: str, pointer: Pointer) -> None:
-    path = pointer_path(folder, system)
-    _written(path, msgspec.json.encode(pointer)).replace(path)
-
-
-def _written(path: Path, content: bytes) -> Path:
-    """A finished draft beside the path, on disk."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft

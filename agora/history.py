@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from agora.adjustments import AdjustmentsError, parted
-from agora.adjustments import read as read_adjustments
 from agora.stores import decisions, deployments
+from agora.stores.adjustments import read as read_adjustments
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry, UnknownModelError
 

@@ -6,12 +6,12 @@ from functools import partial
 
 import dagster as dg
 
-from agora.adjustments import adjusted
 from agora.deployment import DeploymentError, deploy
 from agora.evaluation import Report
 from agora.online_features import publish
 from agora.serving import Predictor
 from agora.settings import Settings
+from agora.stores.adjustments import adjusted
 from agora.stores.drain import PARTITION, drain
 from agora.stores.lake import Lake, Window
 from agora.stores.models import ModelRegistry

@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from agora.adjustments import (
-    Adjusted,
-    Adjustments,
-    AdjustmentsError,
-    next_number,
-    parted,
-    publish,
-    read,
-    withdraw,
-)
+from agora.adjustments import Adjusted, Adjustments, AdjustmentsError, parted
 from agora.serving.golden import golden_answers
 from agora.serving.live import Live
 from agora.settings import Settings
 from agora.stores import deployments
+from agora.stores.adjustments import in_force, next_number, publish, read, withdraw
 from agora.stores.deployments import Deployment, Pointer
 from agora.stores.online import MemoryOnlineStore
 from agora.stores.predictions import MemoryPredictionLog
@@ -158,7 +150,7 @@ def test_numbers_are_never_used_twice(settings: Settings) -> None:
     publish(settings.adjustments, made(1))
     with pytest.raises(FileExistsError):
         publish(settings.adjustments, made(1, shift=-1.0))
-    assert Adjustments.load(settings.adjustments, "toy").shifts == {"card": {"k-1": 2.0}}
+    assert in_force(settings.adjustments, "toy").shifts == {"card": {"k-1": 2.0}}
     assert next_number(settings.adjustments, "toy") == 2
 
 

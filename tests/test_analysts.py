@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agora.adjustments import Adjusting, Adjustments
+from agora.adjustments import Adjusting
 from agora.analysts import adjust, shifts, withdraw
 from agora.entities.cards import CARD
 from agora.entities.customers import CUSTOMER
@@ -20,6 +20,7 @@ from agora.serving.golden import golden_answers
 from agora.serving.live import Live
 from agora.settings import Settings
 from agora.stores import deployments
+from agora.stores.adjustments import in_force
 from agora.stores.decisions import read
 from agora.stores.deployments import Deployment, Pointer
 from agora.stores.lake import Lake
@@ -147,7 +148,7 @@ def test_labels_that_follow_no_card_are_refused_once(live: Live, settings: Setti
     change = adjust(SYSTEM, settings)
     assert change.action == "refused"
     assert "average precision" in change.reasons[0]
-    assert Adjustments.load(settings.adjustments, "toy") is None
+    assert in_force(settings.adjustments, "toy") is None
     adjust(SYSTEM, settings)
     rows = read(Lake(settings.lake), "toy")
     assert rows["action"].to_list() == ["refused"]

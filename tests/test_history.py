@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agora.adjustments import Adjustments, publish
+from agora.adjustments import Adjustments
 from agora.deployment import rollback
 from agora.history import history, render
 from agora.settings import Settings
 from agora.stores import deployments
+from agora.stores.adjustments import publish
 from agora.stores.decisions import Decision, read, record
 from agora.stores.deployments import Deployment, Pointer
 from agora.stores.lake import Lake

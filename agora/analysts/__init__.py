@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agora import adjustments as files
 from agora.adjustments import Adjustments
 from agora.analysts.gate import judge
 from agora.analysts.log import evidence, known_labels
 from agora.analysts.shifts import shifts
+from agora.stores import adjustments as files
 from agora.stores import deployments
 from agora.stores.decisions import Decision, record
 from agora.stores.drain import drain
@@ -68,7 +68,7 @@ def adjust(
     drain(settings.prediction_log / system.name, lake)
     rows = evidence(system, lake, version, known_labels(system, settings, lake, now, rule), now)
     mark = _mark(version, rows)
-    current = files.Adjustments.load(settings.adjustments, system.name)
+    current = files.in_force(settings.adjustments, system.name)
     before = current if current and current.model_version == version else None
     if rows.is_empty() or (before and before.labels == mark):
         return Change("none", reasons=("no new labels",))
@@ -109,7 +109,7 @@ def adjust(
 
 def withdraw(system: System, settings: Settings, *, by: str, reason: str = "") -> bool:
     """Put no adjustments in force and write down who wanted it; whether there were any."""
-    current = files.Adjustments.load(settings.adjustments, system.name)
+    current = files.in_force(settings.adjustments, system.name)
     if current is None:
         return False
     files.withdraw(settings.adjustments, system.name)

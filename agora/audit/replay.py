@@ -17,11 +17,12 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from agora.adjustments import Adjusted, AdjustmentsError, parted, read
+from agora.adjustments import Adjusted, AdjustmentsError, parted
 from agora.cascade import infer
 from agora.pipeline import columns_of
 from agora.point_in_time import TIME, feature_files
 from agora.serving.requests import DTYPES, Requests
+from agora.stores.adjustments import read
 from agora.stores.lake import quote
 
 if TYPE_CHECKING:

@@ -15,13 +15,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agora.adjustments import AdjustmentsError, adjusted, parted, pointer_path
+from agora.adjustments import AdjustmentsError, parted
 from agora.serving.breakers import CLOSED
 from agora.serving.golden import first_difference
 from agora.serving.lookups import STORE
 from agora.serving.predictor import Predictor
 from agora.serving.repeats import Repeats
 from agora.stores import deployments
+from agora.stores.adjustments import adjusted, pointer_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
