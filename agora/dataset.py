@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from agora.items import catalogue_of
 from agora.manifest import Span, TrainingSetManifest, code_version, content_hash, dbt_manifest_hash
 from agora.point_in_time import point_in_time
 from agora.stores.snapshot import Snapshot
@@ -26,6 +27,7 @@ SPLIT = "split"
 ROW = "row_number"
 LABEL_ARRIVED_AT = "label_arrived_at"
 MANIFEST = "agora_manifest"
+ITEMS_VERSION = "agora_items_version"
 
 __all__ = ["Split", "TrainingSet", "TrainingSetManifest", "build_training_set", "point_in_time"]
 
@@ -74,16 +76,19 @@ class TrainingSet:
 
     Attributes:
         frame: Request columns, `event_at`, the label, `label_arrived_at`, features, `split`; in
-            order of `event_at`.
+            order of `event_at`. For a system of items one row per item shown.
         label: Column of the label.
         manifest: What it was made of.
         version: Delta version once saved or loaded, else None.
+        items: The catalogue with the items' features as known when the test span began, which is
+            what a pipeline makes its first index of; None for a system without items.
     """
 
     frame: pl.DataFrame
     label: str
     manifest: TrainingSetManifest
     version: int | None = None
+    items: pl.DataFrame | None = None
 
     @property
     def train(self) -> pl.DataFrame:
@@ -101,12 +106,15 @@ class TrainingSet:
         return self._span("test")
 
     def save(self, lake: Lake, metadata: dict[str, str] | None = None) -> int:
-        """Write `<system>/training_set` with the manifest in the commit; returns the version."""
-        return lake.write(
-            table_of(self.manifest.system),
-            self.frame.with_row_index(ROW).cast({ROW: pl.Int64}),
-            metadata={**(metadata or {}), MANIFEST: self.manifest.to_json()},
-        )
+        """Write `<system>/training_set` with the manifest in the commit; returns the version.
+
+        The items go before it into `<system>/training_items`, whose version the commit names.
+        """
+        commit = {**(metadata or {}), MANIFEST: self.manifest.to_json()}
+        if self.items is not None:
+            held = lake.write(items_table_of(self.manifest.system), _numbered(self.items))
+            commit[ITEMS_VERSION] = str(held)
+        return lake.write(table_of(self.manifest.system), _numbered(self.frame), metadata=commit)
 
     @classmethod
     def load(cls, lake: Lake, system: str, version: int | None = None) -> TrainingSet:
@@ -120,17 +128,31 @@ class TrainingSet:
         if not lake.exists(table):
             raise LookupError(f"{table} has not been built")
         version = lake.version(table) if version is None else version
-        text = _commit(lake, table, version).get(MANIFEST)
-        if text is None:
+        commit = _commit(lake, table, version)
+        if MANIFEST not in commit:
             raise LookupError(f"{table} version {version} has no manifest in its commit")
-        manifest = TrainingSetManifest.from_json(text)
-        frame = lake.read(table, version=version).sort(ROW).drop(ROW)
-        if content_hash(frame) != manifest.content_hash:
-            raise ValueError(f"{table} version {version}: rows differ from the manifest's")
-        return cls(frame, manifest.label, manifest, version)
+        manifest = TrainingSetManifest.from_json(commit[MANIFEST])
+        frame = _read(lake, table, version, manifest.content_hash)
+        items = None
+        if manifest.items_hash:
+            held = int(commit[ITEMS_VERSION])
+            items = _read(lake, items_table_of(system), held, manifest.items_hash)
+        return cls(frame, manifest.label, manifest, version, items)
 
     def _span(self, name: str) -> pl.DataFrame:
         return self.frame.filter(pl.col(SPLIT) == name)
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_row_index(ROW).cast({ROW: pl.Int64})
+
+
+def _read(lake: Lake, table: str, version: int, expected: str) -> pl.DataFrame:
+    """A table's rows in the order in which they were saved."""
+    frame = lake.read(table, version=version).sort(ROW).drop(ROW)
+    if content_hash(frame) != expected:
+        raise ValueError(f"{table} version {version}: rows differ from the manifest's")
+    return frame
 
 
 def _commit(lake: Lake, table: str, version: int) -> dict[str, Any]:
@@ -149,6 +171,11 @@ def _commit(lake: Lake, table: str, version: int) -> dict[str, Any]:
 def table_of(system: str) -> str:
     """Lake table of a system's training sets."""
     return f"{system}/training_set"
+
+
+def items_table_of(system: str) -> str:
+    """Lake table of the catalogues that belong to a system's training sets."""
+    return f"{system}/training_items"
 
 
 def build_training_set(
@@ -183,7 +210,12 @@ def build_training_set(
     snapshot = Snapshot.of(lake, versions)
     spans = split.spans(as_of)
     rows = pl.concat([_labelled(system, snapshot, split, name, spans[name]) for name in SPANS])
-    frame = point_in_time(snapshot, rows, system.entities, system.feature_sets)
+    keys, sets = dict(system.entities), list(system.feature_sets)
+    if system.items is not None:
+        keys[system.items.entity] = system.items.column
+        sets += system.items.feature_sets
+    frame = point_in_time(snapshot, rows, keys, sets)
+    items = catalogue_of(system, snapshot, spans["test"].start) if system.items else None
     frame = frame.select(pl.exclude(SPLIT), SPLIT)
     counts = {name: frame.filter(pl.col(SPLIT) == name) for name in SPANS}
     manifest = TrainingSetManifest(
@@ -192,7 +224,7 @@ def build_training_set(
         as_of=as_of,
         tables=dict(sorted(snapshot.versions.items())),
         upstream={name: lake.version(name) for name in lake.tables() if name.startswith("raw/")},
-        feature_sets=[feature_set.id for feature_set in system.feature_sets],
+        feature_sets=list(system.feature_set_ids),
         dbt_manifest_hash=dbt_manifest_hash(dbt_manifest) if dbt_manifest else "",
         code_version=code_version(),
         label_delay_seconds=split.label_delay.total_seconds(),
@@ -203,8 +235,10 @@ def build_training_set(
             for name, span in counts.items()
         },
         content_hash=content_hash(frame),
+        items=0 if items is None else len(items),
+        items_hash="" if items is None else content_hash(items),
     )
-    return TrainingSet(frame, system.label, manifest)
+    return TrainingSet(frame, system.label, manifest, items=items)
 
 
 def _labelled(system: System, lake: Lake, split: Split, name: str, span: Span) -> pl.DataFrame:
@@ -223,5 +257,7 @@ def _labelled(system: System, lake: Lake, split: Split, name: str, span: Span) -
         rows = rows.with_columns(label.fill_null(value=False))
     else:
         rows = rows.with_columns(label.fill_null(0))
-    others = [column for column in rows.columns if column != "event_at"]
+    # What cannot be put in order follows what can, as the id of the request and of the item.
+    others = [name for name, kind in rows.schema.items() if not kind.is_nested()]
+    others.remove("event_at")
     return rows.sort("event_at", *others).with_columns(pl.lit(name).alias(SPLIT))

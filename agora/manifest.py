@@ -41,6 +41,8 @@ class TrainingSetManifest:
         rows: Rows in each span.
         positives: Rows in each span whose label is above zero.
         content_hash: Hash of names, types and values of the rows, in order.
+        items: Items of the catalogue at the start of the test span; 0 for a system without.
+        items_hash: Hash of the catalogue's rows; empty for a system without.
     """
 
     system: str
@@ -56,6 +58,8 @@ class TrainingSetManifest:
     rows: dict[str, int]
     positives: dict[str, int]
     content_hash: str
+    items: int = 0
+    items_hash: str = ""
 
     def to_json(self) -> str:
         """The manifest as JSON; times as ISO 8601."""
@@ -108,6 +112,8 @@ def dbt_manifest_hash(manifest: Path) -> str:
 
 def _buffers(series: pl.Series) -> list[bytes]:
     """The values' bytes; what lies below a null is replaced, since it may be anything."""
+    if series.dtype.is_nested():
+        series = pl.select(pl.struct(series).struct.json_encode()).to_series()
     if series.dtype == pl.String:
         text = series.fill_null("")
         return [text.str.len_bytes().to_numpy().tobytes(), "".join(text).encode()]

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         return self.home / "adjustments"
 
     @property
+    def indexes(self) -> Path:
+        """Folder of the indexes of systems that choose from items."""
+        return self.home / "indexes"
+
+    @property
     def keys(self) -> Path:
         """File of the API keys' hashes."""
         return self.home / "keys" / "keys.json"

@@ -22,11 +22,34 @@ if TYPE_CHECKING:
     from agora.adjustments import Adjusting
     from agora.budgets import Budgets
     from agora.dataset import Split, TrainingSet
-    from agora.evaluation import Gate, Report
+    from agora.evaluation import Report
     from agora.features import Entity, FeatureSet
-    from agora.pipeline import Pipeline
+    from agora.gate import Gate
+    from agora.items import Items
+    from agora.pipeline import ItemPipeline, Pipeline
+    from agora.serving.predictor import Predictor
     from agora.stores.lake import Lake
     from agora.stores.outcome_inbox import OutcomeReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A further GET page of a system's service, as `/suggest?prefix=`.
+
+    Attributes:
+        path: Where it is found.
+        summary: What it answers, in a sentence.
+        params: Pydantic model of its query parameters: text, numbers and truth values.
+        response: Pydantic model of its answer.
+        answer: The answer to given parameters, by what serves now. It runs where requests are
+            answered, so it must be quick. A `LookupError` says that there is no such thing (404).
+    """
+
+    path: str
+    summary: str
+    params: type[BaseModel]
+    response: type[BaseModel]
+    answer: Callable[[Predictor, Any], BaseModel | Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +88,13 @@ class System:
         cost: Cost of each decision, from rows with `decision`, `label` and `request` (JSON).
         retraining: When it is trained beside its daily schedule.
         adjusting: How analysts' labels shift its scores between two trainings; None: they do not.
+        items: What it chooses from; None: it judges the request itself. With items, labelled rows
+            have one row per item shown (request columns, the item's column, `position`,
+            `propensity`), its pipeline is an `ItemPipeline`, its response has `items`.
+        index_gate: Why a new index may not serve, from the pipeline with the index that serves
+            (None: there is none) and the pipeline with the new one; empty when it may.
+        path: Page of its service that answers requests.
+        pages: Its further pages.
     """
 
     name: str
@@ -92,3 +122,13 @@ class System:
     cost: Callable[[pl.DataFrame], pl.Series] | None = None
     retraining: Retraining = field(default_factory=Retraining)
     adjusting: Adjusting | None = None
+    items: Items | None = None
+    index_gate: Callable[[ItemPipeline | None, ItemPipeline], tuple[str, ...]] | None = None
+    path: str = "/score"
+    pages: tuple[Page, ...] = ()
+
+    @property
+    def feature_set_ids(self) -> tuple[str, ...]:
+        """Ids of all sets that its pipeline is fitted on: the request's, then the items'."""
+        items = self.items.feature_sets if self.items else ()
+        return tuple(feature_set.id for feature_set in (*self.feature_sets, *items))

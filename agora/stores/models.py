@@ -208,7 +208,7 @@ class ModelRegistry:
         saved = verify(
             folder / PIPELINE,
             system=system.name,
-            feature_sets=tuple(feature_set.id for feature_set in system.feature_sets),
+            feature_sets=system.feature_set_ids,
         )
         card = card_of(system, saved, training_set, report, table_version)
         card.check()
