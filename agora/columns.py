@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agora.candidates import Retrieved
 from agora.pipeline import MISSING_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from agora.features import FeatureSet
     from agora.pipeline import Columns
@@ -54,6 +55,8 @@ class Gather:
         """
         if isinstance(columns, RequestColumns):
             return columns.gather(self, out)
+        if isinstance(columns, Retrieved):
+            return self(columns.asked, out)
         arrays = [columns[name] for name in self.names]
         flat = None if out is None else out.reshape(-1)
         shape = (len(arrays), len(arrays[0]))
@@ -73,6 +76,7 @@ class RequestLayout:
         strings: Sequence[str],
         numbers: Sequence[str],
         times: Sequence[str],
+        objects: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
         """Work out the positions.
 
@@ -81,6 +85,7 @@ class RequestLayout:
             strings: Text fields of the request.
             numbers: Number fields.
             times: Time fields; `event_at` is added where it is not one of them.
+            objects: Fields that are lists or objects, each with what makes a column's value of it.
         """
         self.feature_sets = tuple(feature_sets)
         self._strings, self._numbers = tuple(strings), tuple(numbers)
@@ -91,7 +96,8 @@ class RequestLayout:
         self.number_at = {name: at for at, name in enumerate((*features, *numbers))}
         self.time_at = {name: at for at, name in enumerate((*stamps, *self._times))}
         self.text = frozenset(strings)
-        self.names = (*self.number_at, *self.time_at, *strings)
+        self.objects = dict(objects or {})
+        self.names = (*self.number_at, *self.time_at, *strings, *self.objects)
         self._places: dict[Gather, tuple[bool, Array]] = {}
 
     def columns(
@@ -148,11 +154,12 @@ class RequestColumns(Mapping[str, Array]):
         at = layout.time_at.get(name)
         if at is not None:
             return self.times[at : at + 1]
-        if name not in layout.text:
-            raise KeyError(name)
-        text = np.empty(1, dtype=object)
-        text[0] = self._fields[name]
-        return text
+        column = np.empty(1, dtype=object)
+        if name in layout.text:
+            column[0] = self._fields[name]
+        else:
+            column[0] = layout.objects[name](self._fields[name])
+        return column
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._layout.names)

@@ -21,7 +21,7 @@ from agora.adjustments import Adjusted, AdjustmentsError, parted
 from agora.cascade import infer
 from agora.pipeline import columns_of
 from agora.point_in_time import TIME, feature_files
-from agora.serving.requests import DTYPES, Requests
+from agora.serving.requests import Requests
 from agora.stores.adjustments import read
 from agora.stores.lake import quote
 
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from agora.system import System
 
 ROW = "row"
-DUCKDB_KINDS = {"string": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DOUBLE"}
+DUCKDB_TYPES: dict[str, pl.DataType] = {
+    "VARCHAR": pl.String(), "TIMESTAMPTZ": TIME, "DOUBLE": pl.Float64(), "BIGINT": pl.Int64(),
+    "BOOLEAN": pl.Boolean(),
+}  # fmt: skip
 
 Load: TypeAlias = Callable[[str], "Pipeline"]
 """A version's pipeline; raises LookupError or PipelineError when it cannot be had."""
@@ -80,8 +83,8 @@ def newest(lake: Lake, system: str, limit: int) -> pl.DataFrame:
 
 def requests_of(system: System, rows: pl.DataFrame) -> pl.DataFrame:
     """The logged requests as batch rows: request columns and `event_at`, in order."""
-    kinds = Requests(system).kinds
-    shape = json.dumps({name: DUCKDB_KINDS[kind] for name, kind in kinds.items()})
+    dtypes = Requests(system).dtypes
+    shape = json.dumps({name: _shape(dtype) for name, dtype in dtypes.items()})
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
         connection.register("logged", rows.select("request").with_row_index(ROW).to_arrow())
@@ -91,8 +94,17 @@ def requests_of(system: System, rows: pl.DataFrame) -> pl.DataFrame:
         ).to_arrow_table()
     columns = pl.DataFrame(parsed)
     return columns.select(
-        pl.col(name).cast(DTYPES[kind]) for name, kind in kinds.items() if name != "event_at"
+        pl.col(name).cast(dtype) for name, dtype in dtypes.items() if name != "event_at"
     ).with_columns(rows["event_at"].cast(TIME))
+
+
+def _shape(dtype: pl.DataType) -> Any:
+    """A type as DuckDB's `json_transform` names it."""
+    if isinstance(dtype, pl.List):
+        return [_shape(cast("pl.DataType", dtype.inner))]
+    if isinstance(dtype, pl.Struct):
+        return {field.name: _shape(cast("pl.DataType", field.dtype)) for field in dtype.fields}
+    return next(name for name, known in DUCKDB_TYPES.items() if known == dtype)
 
 
 def used(rows: pl.DataFrame, feature_set: FeatureSet) -> pl.DataFrame:

@@ -162,13 +162,13 @@ def of_training(system: System, lake: Lake) -> pl.DataFrame:
 
 
 def _fields(system: System) -> dict[str, pl.DataType]:
-    """Request fields that are compared: no ids, no times."""
+    """Request fields that are compared: no ids, no times, no lists and objects."""
     requests = Requests(system)
     ids = {requests.id_field, *system.entities.values()}
     return {
         name: DTYPES[kind]
         for name, kind in requests.kinds.items()
-        if name not in ids and kind != "time"
+        if name not in ids and kind in DTYPES and kind != "time"
     }
 
 
