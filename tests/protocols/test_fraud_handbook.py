@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from agora.protocols import PROTOCOLS, ProtocolError, row, table_of
-from agora.protocols.fraud_handbook import COUNTS, METRICS, Weeks, not_known, results, run
+from agora.protocols.fraud_handbook import COUNTS, METRICS, results, run
+from agora.protocols.handbook_weeks import Weeks, not_known
 from agora.settings import settings
 
 START = datetime(2021, 1, 4, tzinfo=UTC)
