@@ -22,6 +22,11 @@ ADDED = (
     Column("arrival_date", "timestamp", "Day on which it arrived; the partition."),
     Column("source_file", "string", "Landing file that held it."),
 )
+CHAINED = (
+    "payment_count_", "amount_sum_", "fraud_count_", "resolved_fraud_count_",
+    "impression_count_", "click_count_", "cart_count_", "purchase_count_",
+)  # fmt: skip
+"""What is counted or summed over windows that hold each other."""
 
 
 def documents() -> dict[Path, str]:
@@ -109,7 +114,7 @@ def _chains(names: tuple[str, ...]) -> list[list[str]]:
     """Counts and sums by window, the shortest first: what holds between them is arithmetic."""
     return [
         [name for name in names if name.startswith(prefix) and "ratio" not in name]
-        for prefix in ("payment_count_", "amount_sum_", "fraud_count_", "resolved_fraud_count_")
+        for prefix in CHAINED
         if any(name.startswith(prefix) for name in names)
     ]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agora.entities.windows import daily_frauds, daily_payments, recent_payments
+from agora.entities.sequences import latest_interactions
+from agora.entities.windows import daily_counts, daily_frauds, daily_payments, recent_payments
 from agora.features import Entity, Feature, FeatureSet
+
+INTERESTS = 24
 
 CUSTOMER = Entity("customer", "Someone who buys.")
 
@@ -40,4 +43,33 @@ CUSTOMERS_RECENT = FeatureSet(
     description="One row per customer and arrived payment: the short windows as they then stood.",
     freshness=timedelta(hours=26),
     owner="team:accounts",
+)
+
+CUSTOMERS_INTERESTS = FeatureSet(
+    name="customers__interests",
+    entity=CUSTOMER,
+    features=latest_interactions(INTERESTS),
+    description=(
+        f"One row per customer and arrived interaction: the customer's {INTERESTS} latest clicks, "
+        "carts and purchases as then known, of the last 60 days."
+    ),
+    freshness=timedelta(hours=26),
+    owner="team:storefront",
+)
+
+CUSTOMERS_SHOPPING = FeatureSet(
+    name="customers__shopping",
+    entity=CUSTOMER,
+    features=(
+        *daily_counts("click", "Clicks on products", 7, 30),
+        *daily_counts("cart", "Products put into the cart", 7, 30),
+        *daily_counts("purchase", "Purchases", 7, 30),
+        Feature("clicked_price_mean_30d", "Mean price of the products clicked in 30 days."),
+        Feature("category_count_30d", "Different categories met in the last 30 days.", 0.0),
+    ),
+    description=(
+        "One row per customer and day: what was looked at and bought, at its closing midnight."
+    ),
+    freshness=timedelta(hours=26),
+    owner="team:storefront",
 )

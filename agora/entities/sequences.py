@@ -1,4 +1,4 @@
-"""Features that are an entity's latest payments one by one, for models that read sequences."""
+"""Features that are an entity's latest events one by one, for models that read sequences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from agora.features import Feature
 
 MERCHANT_BUCKETS = 1_024
 CHANNELS = ("web", "app", "in_store")
+KINDS = ("click", "cart", "purchase")
 
 
 def latest_payments(length: int) -> tuple[Feature, ...]:
@@ -17,7 +18,7 @@ def latest_payments(length: int) -> tuple[Feature, ...]:
         length: How many payments.
     """
     last = MERCHANT_BUCKETS - 1
-    channels = ", ".join(f"{number} {name}" for number, name in enumerate(CHANNELS))
+    channels = _numbered(CHANNELS)
     return tuple(
         feature
         for place in range(1, length + 1)
@@ -30,6 +31,28 @@ def latest_payments(length: int) -> tuple[Feature, ...]:
             Feature(f"longitude_{place}", f"Degrees east of payment {place}."),
         )
     )
+
+
+def latest_interactions(length: int) -> tuple[Feature, ...]:
+    """What was clicked, put into the cart or bought last, the newest interaction first.
+
+    Args:
+        length: How many interactions.
+    """
+    return tuple(
+        feature
+        for place in range(1, length + 1)
+        for feature in (
+            Feature(f"product_{place}", f"Product of interaction {place}, the newest being 1: the "
+                    "first 13 hex digits of the MD5 of its id, as a number."),
+            Feature(f"kind_{place}", f"What interaction {place} was: {_numbered(KINDS)}."),
+            Feature(f"event_at_{place}", f"When interaction {place} was, in epoch seconds."),
+        )
+    )  # fmt: skip
+
+
+def _numbered(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{number} {name}" for number, name in enumerate(names))
 
 
 def merchant_bucket(merchant_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Features that several entities share: payment windows and known fraud."""
+"""Features that several entities share: windows of payments and of events, known fraud."""
 
 from __future__ import annotations
 
@@ -55,4 +55,18 @@ def recent_payments(*windows: str) -> tuple[Feature, ...]:
             Feature(f"payment_count_{window}", f"Payments in {RECENT_WINDOWS[window]}.", 0.0),
             Feature(f"amount_sum_{window}", f"Amount paid in {RECENT_WINDOWS[window]}.", 0.0),
         )
+    )
+
+
+def daily_counts(event: str, description: str, *windows: int) -> tuple[Feature, ...]:
+    """Events of a kind in windows of days before the midnight.
+
+    Args:
+        event: Name of the kind in the columns: `<event>_count_<window>d`.
+        description: What is counted, in the plural.
+        windows: Lengths in days.
+    """
+    return tuple(
+        Feature(f"{event}_count_{days}d", f"{description} in the last {days} days.", 0.0)
+        for days in windows
     )

@@ -8,6 +8,11 @@ import numpy as np
 import polars as pl
 
 from agora.tables import TABLES
+from tests.dbt.shopping_histories import (
+    impression_versions,
+    interaction_versions,
+    product_versions,
+)
 
 FIRST_DAY = date(2026, 1, 5)
 DAYS = 75
@@ -22,6 +27,7 @@ def random_history(seed: int, payments: int = 300) -> dict[str, pl.DataFrame]:
     versions = _payments(random, payments)
     known = versions.group_by("payment_id").agg(pl.col("event_at").first())
     labelled = known.sort("payment_id").sample(payments // 4, seed=seed)
+    shopping = np.random.default_rng([seed, 1])
     return {
         "payments": versions,
         "chargebacks": _chargebacks(random, labelled),
@@ -29,6 +35,9 @@ def random_history(seed: int, payments: int = 300) -> dict[str, pl.DataFrame]:
         "customers": _records(random, "customer", 5, {"country": "DE", "email": None}),
         "merchants": _records(random, "merchant", 4, {"country": "DE", "category": "books"}),
         "devices": _records(random, "device", 4, {"kind": "mobile", "operating_system": "x"}),
+        "products": _landed("products", product_versions(shopping, 6)),
+        "impressions": _landed("impressions", impression_versions(shopping, 500, DAYS)),
+        "interactions": _landed("interactions", interaction_versions(shopping, 400, DAYS)),
     }
 
 
@@ -47,6 +56,16 @@ def raw(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
         *schema,
         pl.col("arrived_at").dt.date().alias("arrival_date"),
         pl.lit("test").alias("source_file"),
+    )
+
+
+def _landed(table: str, rows: list[dict[str, object]]) -> pl.DataFrame:
+    """What has arrived by the end, each version of a key at a time of its own."""
+    key = TABLES[table].key
+    return (
+        raw(table, rows)
+        .unique([*key, "arrived_at"], maintain_order=True)
+        .filter(pl.col("arrival_date") < END)
     )
 
 

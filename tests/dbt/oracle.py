@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agora.entities.sequences import merchant_bucket
 from tests.dbt.labels_oracle import resolved_rows
+from tests.dbt.shopping_oracle import interests, product_rows, shopper_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,12 @@ class Oracle:
             rows = self._recent(entity, start, end)
         elif feature_set.name.endswith("__sequence"):
             rows = self._sequence(entity, start, end)
+        elif feature_set.name.endswith("__interests"):
+            rows = self._interests(entity, start, end)
+        elif feature_set.name.endswith("__shopping"):
+            rows = shopper_rows(self.tables, start, end)
+        elif entity == "product":
+            rows = product_rows(self.tables, start, end)
         elif feature_set.name.endswith("__labels"):
             payments = self.tables["payments"]
             rows = resolved_rows(payments, self.labels, self._usual_amount, start, end)
@@ -123,26 +130,34 @@ class Oracle:
             for heads, own in self._moments(entity, start, end)
         ]
 
-    def _moments(self, entity: str, start: date, end: date) -> Iterator[tuple[Row, list[Row]]]:
-        """When versions of an entity's payments arrived, with its payments as they then stood."""
-        key, payments = f"{entity}_id", self.tables["payments"]
+    def _interests(self, entity: str, start: date, end: date) -> list[Row]:
+        return [
+            {**heads, **interests(own, heads["feature_date"])}
+            for heads, own in self._moments(entity, start, end, "interactions")
+        ]
+
+    def _moments(
+        self, entity: str, start: date, end: date, table: str = "payments"
+    ) -> Iterator[tuple[Row, list[Row]]]:
+        """When versions of an entity's events arrived, with its events as they then stood."""
+        key, event, events = f"{entity}_id", f"{table[:-1]}_id", self.tables[table]
         moments = {
             (row[key], arriving["arrived_at"])
-            for arriving in payments
-            for row in payments
+            for arriving in events
+            for row in events
             if start <= arriving["arrival_date"] < end
-            and row["payment_id"] == arriving["payment_id"]
+            and row[event] == arriving[event]
             and row["arrived_at"] <= arriving["arrived_at"]
             and row[key] is not None
         }
         for name, moment in moments:
-            known = [row for row in payments if row["arrived_at"] <= moment]
+            known = [row for row in events if row["arrived_at"] <= moment]
             frontier = max(row["event_at"] for row in known if row[key] == name)
             heads = {
                 key: name, "feature_at": frontier, "arrived_at": moment,
                 "feature_date": moment.date(),
             }  # fmt: skip
-            yield heads, [row for row in newest(known, "payment_id") if row[key] == name]
+            yield heads, [row for row in newest(known, event) if row[key] == name]
 
 
 def newest(rows: list[Row], key: str) -> list[Row]:

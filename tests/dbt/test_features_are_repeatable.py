@@ -106,7 +106,19 @@ def late_corrections(
          "reason": "fraud", "amount": 1.0, "event_at": row["event_at"], **late(number)}
         for number, row in enumerate(chosen.head(200).iter_rows(named=True))
     ])  # fmt: skip
-    for entity in ("customer", "merchant", "device"):
+    for table, key, changed in (
+        ("impressions", "impression_id", {"position": 9}),
+        ("interactions", "interaction_id", {"product_id": "product1", "kind": "purchase"}),
+    ):
+        before = tables[table].filter(pl.col("arrived_at") < midnight)
+        chosen = before.unique(key, keep="last", maintain_order=True)
+        yield table, raw(table, [
+            {**row, **late(number), **changed}
+            for number, row in enumerate(
+                chosen.drop("arrival_date", "source_file").iter_rows(named=True)
+            )
+        ])  # fmt: skip
+    for entity in ("customer", "merchant", "device", "product"):
         records = (
             tables[f"{entity}s"]
             .drop("arrival_date", "source_file")

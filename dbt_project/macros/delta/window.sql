@@ -1,24 +1,26 @@
 {#
   The days [start, end) that a run stands for. They come from the environment, read only while executing: changed
   `--vars` would make dbt parse the whole project again.
+
+  A run without days stands for those of the mart that the model reads: `payments`, or what the model names.
 #}
 {% macro has_window() %}
   {{ return(execute and env_var('AGORA_WINDOW_START', '') != '') }}
 {% endmacro %}
 
-{% macro window_start() -%}
+{% macro window_start(mart='payments') -%}
   {%- if has_window() -%}
     date '{{ env_var("AGORA_WINDOW_START") }}'
   {%- else -%}
-    (select coalesce(min(arrival_date), date '1970-01-01') from {{ ref('payments') }})
+    (select coalesce(min(arrival_date), date '1970-01-01') from {{ ref(mart) }})
   {%- endif -%}
 {%- endmacro %}
 
-{% macro window_end() -%}
+{% macro window_end(mart='payments') -%}
   {%- if has_window() -%}
     date '{{ env_var("AGORA_WINDOW_END") }}'
   {%- else -%}
-    (select coalesce(max(arrival_date), date '1970-01-01') + 1 from {{ ref('payments') }})
+    (select coalesce(max(arrival_date), date '1970-01-01') + 1 from {{ ref(mart) }})
   {%- endif -%}
 {%- endmacro %}
 

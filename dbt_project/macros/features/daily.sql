@@ -28,9 +28,7 @@ held as (
         {%- for other in others %}
         {{ other }}_id,
         {%- endfor %}
-        event_at::date as event_day,
-        greatest(arrived_at::date, event_at::date) as first_day,
-        superseded_at::date - 1 as last_day,
+        {{ held_days() }},
         amount::decimal(18, 4) as amount,
         extract(hour from event_at) < 6 as is_night
     from versions
@@ -201,7 +199,7 @@ left join {{ other }}_counts using ({{ entity_id }}, feature_date)
   Different others that an entity met in 30 days. The days on which one other counts are a union of spans; each span
   gives up what earlier ones cover, so that every day is counted once.
 #}
-{% macro different_others(entity_id, other) %}
+{% macro different_others(entity_id, other, mart='payments') %}
     with met as (
         select distinct
             {{ entity_id }},
@@ -222,7 +220,7 @@ left join {{ other }}_counts using ({{ entity_id }}, feature_date)
                     order by first_day, last_day
                     rows between unbounded preceding and 1 preceding
                 ) + 1,
-                {{ window_start() }}
+                {{ window_start(mart) }}
             ) as first_day,
             last_day
         from met
@@ -231,7 +229,7 @@ left join {{ other }}_counts using ({{ entity_id }}, feature_date)
     counted as (
         select
             {{ entity_id }},
-            first_day + unnest(range(least(last_day + 1, {{ window_end() }}) - first_day))::integer as feature_date
+            first_day + unnest(range(least(last_day + 1, {{ window_end(mart) }}) - first_day))::integer as feature_date
         from disjoint
     )
 

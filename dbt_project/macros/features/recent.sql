@@ -18,46 +18,13 @@
 {%- set entity_id = entity ~ '_id' -%}
 {%- set lengths = {'5m': "interval '5 minutes'", '1h': "interval '1 hour'", '24h': "interval '24 hours'"} -%}
 {%- set longest = lengths[windows[-1]] -%}
-with moments as (
-    select distinct
-        known.{{ entity_id }},
-        arriving.arrived_at
-    from {{ ref('payments') }} as arriving
-    inner join {{ ref('payments') }} as known using (payment_id)
-    where
-        arriving.arrival_date >= {{ window_start() }}
-        and arriving.arrival_date < {{ window_end() }}
-        and known.arrived_at <= arriving.arrived_at
-        and known.{{ entity_id }} is not null
-),
-
--- What came before the run is one moment: only its latest event matters.
-events as (
-    select
-        {{ entity_id }},
-        greatest(arrived_at, {{ window_start() }}::timestamptz - interval '1 microsecond') as arrived_at,
-        event_at
-    from {{ ref('payments') }}
-    where
-        arrival_date < {{ window_end() }}
-        and {{ entity_id }} in (select {{ entity_id }} from moments)
-    union all
-    select {{ entity_id }}, arrived_at, null from moments
-),
-
-frontiers as (
-    select
-        {{ entity_id }},
-        arrived_at,
-        max(max(event_at)) over (partition by {{ entity_id }} order by arrived_at) as feature_at
-    from events
-    group by {{ entity_id }}, arrived_at
+with frontiers as (
+    {{ frontiers_of(entity_id) }}
 ),
 
 states as (
     select *, time_bucket({{ longest }}, feature_at) as bucket
     from frontiers
-    where arrived_at >= {{ window_start() }}::timestamptz
 ),
 
 versions as (
@@ -122,7 +89,7 @@ select
     {{ entity_id }},
     feature_at,
     arrived_at,
-    arrived_at::date as feature_date,
+    feature_date,
     {%- for window in windows %}
     coalesce(payment_count_{{ window }}, 0)::double as payment_count_{{ window }},
     coalesce(amount_sum_{{ window }}, 0)::double as amount_sum_{{ window }},

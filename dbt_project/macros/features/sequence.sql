@@ -1,50 +1,47 @@
 {#
-  One row per entity and moment of its `recent` set: the newest payments up to the frontier, over the versions that held
-  at that moment. The newest is payment 1; a place without a payment is null.
+  One row per entity and moment at which a version of one of its events arrived: the newest events up to the frontier,
+  over the versions that held at that moment. The newest stands in place 1; a place without an event is null.
 
-  A payment counts when it was made at most `history` days before the day on which the row arrived, so a day's batch
+  An event counts when it happened at most `history` days before the day on which the row arrived, so a day's batch
   reads no more than that.
 
   A version is steady when no other superseded it and all that stand behind it in the entity's order came after it: it
   holds at every moment that sees a version behind it. So the newest `length` payments of a moment are no further back
   than the `length` newest steady versions. Versions meet moments by an equality of entity and bucket of `length` steady
-  versions (each version stands in its own and in the next one), so a busy entity costs its payments times those of one
+  versions (each version stands in its own and in the next one), so a busy entity costs its events times those of one
   or two sequences.
 
   Args:
-    entity: customer, card, merchant or device.
-    length: how many payments.
+    entity: customer, card, merchant, device or product.
+    mart: payments or interactions.
+    moments: a query for the rows wanted: entity, `feature_at`, `arrived_at` and `feature_date`.
+    fields: what is told of each event: column to expression.
+    length: how many events.
     history: days that are looked back.
 #}
-{% macro newest_payments(entity, length, history=60) %}
+{% macro newest_events(entity, mart, moments, fields, length, history=60) %}
 {%- set entity_id = entity ~ '_id' -%}
-{%- set fields = ['amount', 'event_at', 'merchant', 'channel', 'latitude', 'longitude'] -%}
+{%- set event_id = mart[:-1] ~ '_id' -%}
 with moments as (
-    select
-        {{ entity_id }},
-        feature_at,
-        arrived_at,
-        feature_date
-    from {{ ref('ftr_' ~ entity ~ 's__recent') }}
-    where feature_date >= {{ window_start() }} and feature_date < {{ window_end() }}
+    {{ moments }}
 ),
 
 -- An event is at most a day ahead of its arrival.
 versions as (
-    {{ payment_versions('arrival_date >= ' ~ window_start() ~ ' - ' ~ (history + 1)) }}
+    {{ event_versions(mart, 'arrival_date >= ' ~ window_start(mart) ~ '::date - ' ~ (history + 1)) }}
 ),
 
 ordered as (
     select
         *,
-        row_number() over payments as position,
+        row_number() over events as position,
         superseded_at is null and coalesce(arrived_at <= min(arrived_at) over behind, true) as is_steady
     from versions
     where {{ entity_id }} is not null and {{ entity_id }} in (select {{ entity_id }} from moments)
     window
-        payments as (partition by {{ entity_id }} order by event_at, payment_id, arrived_at),
+        events as (partition by {{ entity_id }} order by event_at, {{ event_id }}, arrived_at),
         behind as (
-            partition by {{ entity_id }} order by event_at, payment_id, arrived_at
+            partition by {{ entity_id }} order by event_at, {{ event_id }}, arrived_at
             rows between 1 following and unbounded following
         )
 ),
@@ -58,13 +55,10 @@ ranked as (
         position,
         count(*) filter (where is_steady) over (partition by {{ entity_id }} order by position) as steady_rank,
         {
-            'amount': amount::double,
-            'event_at': epoch_us(event_at) / 1000000.0::double,
-            'merchant': {{ merchant_bucket('merchant_id') }},
-            'channel': case channel when 'web' then 0.0 when 'app' then 1.0 when 'in_store' then 2.0 end::double,
-            'latitude': latitude::double,
-            'longitude': longitude::double
-        } as payment
+            {%- for field, expression in fields.items() %}
+            '{{ field }}': {{ expression }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        } as event
     from ordered
 ),
 
@@ -97,7 +91,7 @@ sequences as (
     select
         {{ entity_id }},
         states.arrived_at,
-        arg_max(payment, position, {{ length }}) as newest
+        arg_max(event, position, {{ length }}) as newest
     from states
     inner join placed using ({{ entity_id }}, bucket)
     where
@@ -123,7 +117,46 @@ from states
 left join sequences using ({{ entity_id }}, arrived_at)
 {% endmacro %}
 
+{# The newest payments at the moments of the entity's `recent` set. #}
+{% macro newest_payments(entity, length) %}
+{%- set moments %}
+    select
+        {{ entity }}_id,
+        feature_at,
+        arrived_at,
+        feature_date
+    from {{ ref('ftr_' ~ entity ~ 's__recent') }}
+    where feature_date >= {{ window_start() }} and feature_date < {{ window_end() }}
+{%- endset -%}
+{{ newest_events(entity, 'payments', moments, length=length, fields={
+    'amount': 'amount::double',
+    'event_at': epoch_seconds('event_at'),
+    'merchant': merchant_bucket('merchant_id'),
+    'channel': "case channel when 'web' then 0.0 when 'app' then 1.0 when 'in_store' then 2.0 end::double",
+    'latitude': 'latitude::double',
+    'longitude': 'longitude::double',
+}) }}
+{% endmacro %}
+
+{# The newest clicks, carts and purchases, at every moment at which one arrived. #}
+{% macro newest_interactions(entity, length) %}
+{{ newest_events(entity, 'interactions', frontiers_of(entity ~ '_id', 'interactions'), length=length, fields={
+    'product': item_key('product_id'),
+    'kind': "case kind when 'click' then 0.0 when 'cart' then 1.0 when 'purchase' then 2.0 end::double",
+    'event_at': epoch_seconds('event_at'),
+}) }}
+{% endmacro %}
+
+{% macro epoch_seconds(moment) -%}
+    epoch_us({{ moment }}) / 1000000.0::double
+{%- endmacro %}
+
 {# A number from 0 to 1023 for a merchant: `agora.entities.sequences.merchant_bucket` in SQL. #}
 {% macro merchant_bucket(merchant_id) -%}
     (('0x' || left(md5({{ merchant_id }}), 3))::integer % 1024)::double
+{%- endmacro %}
+
+{# A number of 52 bits for an item, exact as a double: `agora.items.item_key` in SQL. #}
+{% macro item_key(item_id) -%}
+    ('0x' || left(md5({{ item_id }}), 13))::bigint::double
 {%- endmacro %}

@@ -3,9 +3,11 @@ select
     merchant_id,
     category,
     title,
+    description,
     price,
     currency,
+    stock,
+    min(event_at) over (partition by product_id order by arrived_at) as listed_at,
     event_at,
     arrived_at
 from {{ ref('stg_marketplace__products') }}
-qualify row_number() over (partition by product_id order by arrived_at desc) = 1

@@ -9,9 +9,11 @@ renamed as (
 
         category,
         title,
+        description,
         currency,
 
         price,
+        stock,
 
         event_at,
         arrived_at,

@@ -1,0 +1,1 @@
+{{ newest_interactions('customer', length=24) }}
