@@ -1,30 +1,27 @@
 """The online store on Valkey or Redis: one packed value per entity and feature set.
 
-A value is a tag of the set's columns, feature_at, arrived_at and the features. Times are big-endian
-with the sign bit flipped, so that the server compares them as whole numbers without rounding them
-to doubles. A value of another tag or length was cut or written under another schema: no row.
+`agora.stores.packing` says what a value is; the server itself compares the times of old and new.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-import numpy as np
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from agora.pipeline import MISSING_TIME
 from agora.stores import embedded
 from agora.stores.online import OnlineRows, RequestRows, check_rows
+from agora.stores.packing import Layout, layout_of, pack, unpack, unpack_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
 
     from agora.features import FeatureSet
     from agora.settings import Settings
@@ -32,9 +29,6 @@ if TYPE_CHECKING:
 # One call writes a block: long enough to spread its cost, short enough not to hold up readers.
 BLOCK = 256
 BLOCKS_IN_FLIGHT = 16
-SIGN = 1 << 63
-# Of a value: the tag and two times.
-HEADER = 24
 # No row can have this key: a None id is asked for under it, which keeps the answers aligned.
 NOTHING = "agora"
 
@@ -63,34 +57,6 @@ return written
 WRITE_SHA = hashlib.sha1(WRITE.encode(), usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How a feature set's rows are packed."""
-
-    prefix: str
-    tag: bytes
-    dtype: np.dtype[Any]
-    defaults: np.ndarray[Any, Any]
-    width: int
-    size: int
-    absent: bytes
-
-
-@lru_cache(maxsize=1024)
-def _layout(feature_set: FeatureSet) -> _Layout:
-    width = len(feature_set.features)
-    dtype = np.dtype(
-        [("tag", "V8"), ("feature_at", ">u8"), ("arrived_at", ">u8"), ("values", "<f8", (width,))]
-    )
-    schema = "\n".join((feature_set.id, *feature_set.names)).encode()
-    defaults = np.array([feature_set.defaults], dtype=np.float64).reshape(1, width)
-    defaults.flags.writeable = False
-    tag = hashlib.sha256(schema).digest()[:8]
-    # MISSING_TIME with its sign bit flipped is zero.
-    absent = tag + bytes(HEADER - len(tag)) + defaults.astype("<f8").tobytes()
-    return _Layout(f"agora:{feature_set.id}:", tag, dtype, defaults, width, dtype.itemsize, absent)
-
-
 class ValkeyOnlineStore:
     """The online store on a Valkey or Redis server.
 
@@ -107,7 +73,7 @@ class ValkeyOnlineStore:
         self._idle: list[Any] = []
         self._process = os.getpid()
         # What the last request read, so that names are made once.
-        self._request: tuple[Sequence[FeatureSet], tuple[_Layout, ...]] = ((), ())
+        self._request: tuple[Sequence[FeatureSet], tuple[Layout, ...]] = ((), ())
 
     def write(
         self,
@@ -119,13 +85,8 @@ class ValkeyOnlineStore:
     ) -> int:
         """Keep each row that is newer, by (feature_at, arrived_at), than the one held."""
         check_rows(feature_set, ids, feature_at, arrived_at, values)
-        layout = _layout(feature_set)
-        rows = np.empty(len(ids), dtype=layout.dtype)
-        rows["tag"] = np.void(layout.tag)
-        rows["feature_at"] = feature_at.view(np.uint64) ^ np.uint64(SIGN)
-        rows["arrived_at"] = arrived_at.view(np.uint64) ^ np.uint64(SIGN)
-        rows["values"] = values
-        packed = rows.tobytes()
+        layout = layout_of(feature_set)
+        packed = pack(layout, feature_at, arrived_at, values)
         keys = [layout.prefix + entity_id for entity_id in ids]
         step = BLOCK * BLOCKS_IN_FLIGHT
         return sum(
@@ -139,7 +100,7 @@ class ValkeyOnlineStore:
 
     def read(self, wanted: Sequence[tuple[FeatureSet, Sequence[str | None]]]) -> list[OnlineRows]:
         """Rows of several feature sets in one round trip; a None id has no row."""
-        layouts = [_layout(feature_set) for feature_set, _ in wanted]
+        layouts = [layout_of(feature_set) for feature_set, _ in wanted]
         keys = [
             layout.prefix + entity_id if entity_id else NOTHING
             for layout, (_, ids) in zip(layouts, wanted, strict=True)
@@ -148,7 +109,7 @@ class ValkeyOnlineStore:
         found = self._ask([("MGET", *keys)])[0] if keys else []
         answer, at = [], 0
         for layout, (_, ids) in zip(layouts, wanted, strict=True):
-            answer.append(_unpack(layout, found[at : at + len(ids)]))
+            answer.append(unpack(layout, found[at : at + len(ids)]))
             at += len(ids)
         return answer
 
@@ -161,7 +122,7 @@ class ValkeyOnlineStore:
         """One row by set: values are joined once and not looked into."""
         known, layouts = self._request
         if known is not feature_sets:
-            layouts = tuple(map(_layout, feature_sets))
+            layouts = tuple(map(layout_of, feature_sets))
             self._request = feature_sets, layouts
         keys = [
             layout.prefix + entity_id if entity_id else NOTHING
@@ -171,16 +132,7 @@ class ValkeyOnlineStore:
             keys.append(key)
         found = self._ask([("MGET", *keys)])[0] if keys else []
         kept = found.pop() if key is not None else None
-        rows = [
-            value
-            if value is not None and len(value) == layout.size and value[:8] == layout.tag
-            else layout.absent
-            for layout, value in zip(layouts, found, strict=True)
-        ]
-        times = np.frombuffer(b"".join([row[8:HEADER] for row in rows]), ">u8")
-        flipped = (times ^ np.uint64(SIGN)).view(np.int64).tolist()
-        values = b"".join([row[HEADER:] for row in rows])
-        return RequestRows(values, flipped[::2], flipped[1::2], kept)
+        return unpack_request(layouts, found, kept)
 
     def keep(self, values: Mapping[str, bytes], seconds: float) -> None:
         """Keep small values for some seconds, all in one round trip."""
@@ -292,22 +244,3 @@ def _exchange(connection: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
         # Answers that were not read must never be taken for those of the next command.
         connection.disconnect()
         raise
-
-
-def _unpack(layout: _Layout, found: list[bytes | None]) -> OnlineRows:
-    whole = [
-        value is not None and len(value) == layout.size and value[:8] == layout.tag
-        for value in found
-    ]
-    known = np.array(whole, dtype=bool)
-    rows = np.frombuffer(
-        b"".join(value for value, good in zip(found, whole, strict=True) if good and value),
-        dtype=layout.dtype,
-    )
-    values = np.repeat(layout.defaults, len(found), axis=0)
-    values[known] = rows["values"]
-    feature_at = np.full(len(found), MISSING_TIME, dtype=np.int64)
-    arrived_at = feature_at.copy()
-    for name, times in (("feature_at", feature_at), ("arrived_at", arrived_at)):
-        times[known] = (rows[name].astype(np.uint64) ^ np.uint64(SIGN)).view(np.int64)
-    return OnlineRows(values, feature_at, arrived_at)
