@@ -8,7 +8,6 @@ the deployment each by itself, and for a moment may have two versions.
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from agora.cascade import Verdict
 from agora.serving.live import Live
 from agora.stores.online import MemoryOnlineStore
 from agora.stores.predictions import MemoryPredictionLog
+from agora.torch_training import has_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from agora.pipeline import Pipeline
     from agora.serving.tiers import Remote
@@ -31,7 +32,6 @@ Array = np.ndarray[Any, Any]
 ROWS_AT_ONCE = 256
 # A batch waits for others at most so long; what would wait longer is refused, and falls back.
 LATENCY_MS = 100
-DEVICES = Path("/dev")
 # By default BentoML's client changes its connections, and drops calls that are on them.
 CONNECTION = {"max_requests": 10**9, "max_age": 1e9}
 
@@ -39,11 +39,6 @@ CONNECTION = {"max_requests": 10**9, "max_age": 1e9}
 def is_apart(settings: Settings) -> bool:
     """Whether deep tiers run in a service of their own."""
     return settings.deep == "service" or (settings.deep == "auto" and has_gpu())
-
-
-def has_gpu() -> bool:
-    """Whether this machine has a GPU; asking torch would cost three seconds in each process."""
-    return any(DEVICES.glob("nvidia[0-9]*"))
 
 
 def options() -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_a_gpu_or_a_setting_puts_the_deep_tier_into_a_service(
     if gpu:
         (tmp_path / "nvidia0").touch()
     (tmp_path / "nvidiactl").touch()
-    monkeypatch.setattr(deep, "DEVICES", tmp_path)
+    monkeypatch.setattr("agora.torch_training.DEVICES", tmp_path)
     assert deep.is_apart(Settings(home=tmp_path, deep=chosen)) is apart
     assert deep.options()["resources"] == ({"gpu": 1} if gpu else {"cpu": "1"})
 
