@@ -72,6 +72,15 @@ class Params:
         review_random_share: Reviews drawn at random: they show what the heuristic misses.
         verdict_accuracy: Verdicts that are right at first.
         currency: ISO 4217 code of all amounts.
+        sessions_per_day: Visits to the shop, mean over the days. 300 with 20 products shown each
+            are 6,000 impressions a day: a customer comes every other week, a product is clicked
+            twice a month.
+        launches_per_day: Products that sellers who are already there add, mean. Eight a day are
+            a tenth of the catalogue in three months: cold starts that a test fortnight can judge.
+        anonymous_share: Visits of people who have not signed in; their customer is not told.
+        taste_drift: Radians that a taste turns in 100 days. A third of a right angle: last
+            year's profile is stale, last month's is not.
+        outage_share: Products that run out of stock in 100 days, once each.
     """
 
     seed: int = 7
@@ -97,6 +106,11 @@ class Params:
     review_random_share: float = 0.1
     verdict_accuracy: float = 0.97
     currency: str = "EUR"
+    sessions_per_day: int = 300
+    launches_per_day: float = 8.0
+    anonymous_share: float = 0.15
+    taste_drift: float = 0.5
+    outage_share: float = 0.25
 
     def __post_init__(self) -> None:
         _check_date("start", self.start)
@@ -107,6 +121,7 @@ class Params:
             ("merchants", 5, 1_000_000),
             ("payments_per_day", 1, 10_000_000),
             ("products_per_merchant", 1, 1_000),
+            ("sessions_per_day", 0, 10_000_000),
         ):
             _check(name, getattr(self, name), low, high, whole=True)
         for name, least, most in (
@@ -122,6 +137,10 @@ class Params:
             ("review_share", 0, 1),
             ("review_random_share", 0, 1),
             ("verdict_accuracy", 0.5, 1),
+            ("launches_per_day", 0, 100_000),
+            ("anonymous_share", 0, 1),
+            ("taste_drift", 0, 10),
+            ("outage_share", 0, 1),
         ):
             _check(name, getattr(self, name), least, most)
         if self.drift_at is not None:

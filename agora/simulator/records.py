@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agora.simulator import catalogue, people
+from agora.simulator import catalogue, people, texts
 from agora.simulator.frames import constant, countries, framed, record_times, words_at
+from agora.simulator.goods import NEVER
 from agora.simulator.params import DAY
 from agora.simulator.streams import stream
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agora.simulator.frames import Identifiers
     from agora.simulator.marketplace import Marketplace
     from agora.simulator.visitors import Devices
+    from agora.simulator.world import World
 
 UPDATED_SHARE = 0.02
 MAIL_DOMAINS = ("mail.example", "post.example", "inbox.example")
@@ -93,27 +95,34 @@ def devices_frame(marketplace: Marketplace, ids: Identifiers, devices: Devices) 
     )
 
 
-def products_frame(marketplace: Marketplace, ids: Identifiers) -> pl.DataFrame:
-    """Products as they were listed, then those with a new price."""
-    products, merchants = marketplace.products, marketplace.merchants
-    params = marketplace.params
-    random = stream(params.seed, "product records")
-    repriced = np.flatnonzero(products.repriced_at < params.end_at)
-    rows = np.concatenate([np.arange(len(products.price)), repriced])
-    category = merchants.category[products.merchant[rows]]
-    width = catalogue.WORDS.shape[1]
+def products_frame(world: World) -> pl.DataFrame:
+    """Products as they were listed, with new prices, launched, out of stock and back again.
+
+    A seller's system tells its stock when a record is made, and when it runs out or comes back.
+    """
+    goods, params = world.goods, world.params
+    known, count = len(world.marketplace.products.price), len(goods)
+    repriced = np.flatnonzero(goods.repriced_at < params.end_at)
+    old = np.concatenate([np.arange(known), repriced])
+    times = np.concatenate([goods.created_at[:known], goods.repriced_at[repriced]])
+    # Two streams: what was there before there was stock keeps its times.
+    before = record_times(stream(params.seed, "product records"), world.marketplace, times)
+    runs_out = np.flatnonzero(goods.out_at < NEVER)
+    later = np.concatenate([np.arange(known, count), runs_out, runs_out])
+    times = np.concatenate(
+        [goods.created_at[known:], goods.out_at[runs_out], goods.back_at[runs_out]]
+    )
+    after = record_times(stream(params.seed, "stock records"), world.marketplace, times)
+    rows = np.concatenate([old, later])
+    event_at, arrived_at = (np.concatenate(pair) for pair in zip(before, after, strict=True))
     return framed(
-        record_times(
-            random,
-            marketplace,
-            np.concatenate([products.created_at, products.repriced_at[repriced]]),
-        ),
-        product_id=ids.products.gather(rows),
-        merchant_id=ids.merchants.gather(products.merchant[rows]),
-        category=words_at(catalogue.NAMES, category),
-        title=words_at(catalogue.WORDS.ravel().tolist(), category * width + products.word[rows])
-        + " "
-        + ids.products.gather(rows).str.slice(4).str.strip_chars_start("0"),
-        price=np.concatenate([products.price, products.new_price[repriced]]),
+        (event_at, arrived_at),
+        product_id=world.product_ids.gather(rows),
+        merchant_id=world.merchant_ids.gather(goods.merchant[rows]),
+        category=words_at(catalogue.NAMES, goods.category[rows]),
+        title=texts.titles(goods).gather(rows),
+        description=texts.descriptions(goods).gather(rows),
+        price=goods.price_at(rows, event_at),
         currency=constant(params.currency, len(rows)),
+        stock=goods.stock_at(rows, event_at),
     )

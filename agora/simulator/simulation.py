@@ -12,12 +12,14 @@ import polars as pl
 from agora.simulator import events, frames, records
 from agora.simulator.arrivals import deliver
 from agora.simulator.fraud import pay
+from agora.simulator.history import shop
 from agora.simulator.landing import land, write
 from agora.simulator.marketplace import make_marketplace
 from agora.simulator.orders import order
 from agora.simulator.outcomes import charge_back, review
 from agora.simulator.params import SCHEMES
 from agora.simulator.visitors import meet
+from agora.simulator.world import make_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,17 +93,18 @@ def build(params: Params) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     )
     chargebacks = charge_back(marketplace, payments, orders.charged, first_arrived_at)
     verdicts = review(marketplace, payments, orders.charged, first_arrived_at, born_at)
-    ids = frames.name_all(marketplace, devices, payments)
+    ids, world = frames.name_all(marketplace, devices, payments), make_world(marketplace)
     tables = {
         "customers": records.customers_frame(marketplace, ids),
         "merchants": records.merchants_frame(marketplace, ids),
         "cards": records.cards_frame(marketplace, ids),
         "devices": records.devices_frame(marketplace, ids, devices),
-        "products": records.products_frame(marketplace, ids),
+        "products": records.products_frame(world),
         "orders": events.orders_frame(marketplace, ids, payments, orders),
         "payments": events.payments_frame(marketplace, ids, payments, deliveries),
         "chargebacks": events.chargebacks_frame(marketplace, ids, chargebacks),
         "verdicts": events.verdicts_frame(marketplace, ids, verdicts),
+        **shop(world),
     }
     return tables, _truth(params, ids.payments, payments)
 
