@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agora.retrieval.hits import Array
 
-FEW = 65_536
+FEW = 20_000
 UNBOUND = (None, None)
 
 

@@ -1,0 +1,220 @@
+"""Nearest neighbours by inner product.
+
+Few items, or few that a filter leaves, are searched exactly; many through faiss' inverted lists,
+whose number of visited lists is set when they are built: by the recall measured on their own
+vectors. What is added or replaced later is searched exactly beside them and what is deleted is
+masked, until the next build.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from agora.retrieval.hits import Hits, RetrievalError
+from agora.retrieval.lists import Lists
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agora.retrieval.attributes import Selection
+    from agora.retrieval.hits import Array
+
+# Items below which a scan is as quick as the lists.
+EXACT = 50_000
+MATRIX, ALIVE, TAIL, CONFIGURATION = "vectors.npy", "alive.npy", "tail.npz", "vectors.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Rows added or replaced since the build: int64 (n,) ascending, and their vectors."""
+
+    rows: Array
+    vectors: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    items: int
+    width: int
+    has_lists: bool
+
+
+class Vectors:
+    """Vectors by row; never changed in place: `changed` gives another that shares what it can.
+
+    Args:
+        matrix: Vectors at the build, float32 (items, width).
+        alive: By row of the matrix whether it still counts, bool (items,).
+        tail: What came since.
+        lists: Inverted lists over the matrix; None searches it whole.
+    """
+
+    def __init__(self, matrix: Array, alive: Array, tail: Tail, lists: Lists | None) -> None:
+        self._matrix, self._alive, self._tail, self._lists = matrix, alive, tail, lists
+        self._all_alive = bool(alive.all())
+
+    @classmethod
+    def build(
+        cls, matrix: Array, *, present: Array | None = None, queries: Array | None = None
+    ) -> Self:
+        """Index vectors by row.
+
+        Args:
+            matrix: (items, width), finite.
+            present: By row whether it has a vector, bool; all by default.
+            queries: Vectors as will be asked with, to set how many lists are visited; items of the
+                matrix by default.
+
+        Raises:
+            ValueError: A vector that counts is not finite.
+        """
+        matrix = np.ascontiguousarray(matrix, np.float32)
+        alive = np.ones(len(matrix), bool) if present is None else np.asarray(present, bool)
+        if not np.isfinite(matrix[alive]).all():
+            raise ValueError("vectors: NaN or infinite")
+        nothing = Tail(np.empty(0, np.int64), np.empty((0, matrix.shape[1]), np.float32))
+        lists = None
+        if len(matrix) > EXACT:
+            lists = Lists.build(matrix, np.flatnonzero(alive), queries)
+        return cls(matrix, alive, nothing, lists)
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self._matrix.shape[1])
+
+    @property
+    def recall(self) -> float:
+        """Share of the exact hits that the lists found at the build; 1 where there are none."""
+        return 1.0 if self._lists is None else self._lists.recall
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self._alive)) + len(self._tail.rows)
+
+    def search(self, query: Array, k: int, selection: Selection | None = None) -> Hits:
+        """The k rows whose vectors have the greatest inner product with the query's.
+
+        Args:
+            query: (width,).
+            k: Most hits.
+            selection: Rows that may be found; all by default.
+        """
+        query = np.ascontiguousarray(query, np.float32)
+        if k <= 0 or not np.isfinite(query).all():
+            return Hits.none()
+        parts = [self._main(query, k, selection), self._newer(query, selection)]
+        if not len(parts[1]):
+            return parts[0]
+        return Hits.best(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            k,
+        )
+
+    def scores(self, query: Array, rows: Array) -> Array:
+        """Inner products of the query with given rows, float64 (n,); NaN where there is none."""
+        products = (self.of(rows) @ np.asarray(query, np.float32)).astype(np.float64)
+        return np.asarray(products)
+
+    def of(self, rows: Array) -> Array:
+        """The vectors of rows, float32 (n, width); NaN where a row has none."""
+        rows = np.asarray(rows, np.int64)
+        found = np.full((len(rows), self.width), np.nan, np.float32)
+        known = rows < len(self._matrix)
+        known[known] = self._alive[rows[known]]
+        found[known] = self._matrix[rows[known]]
+        if len(self._tail.rows):
+            at = np.searchsorted(self._tail.rows, rows).clip(max=len(self._tail.rows) - 1)
+            newer = self._tail.rows[at] == rows
+            found[newer] = self._tail.vectors[at[newer]]
+        return found
+
+    def changed(self, rows: Array, vectors: Array, deleted: Array | None = None) -> Self:
+        """Another one, with vectors added, those of known rows replaced, and others deleted."""
+        rows = np.asarray(rows, np.int64)
+        vectors = np.asarray(vectors, np.float32).reshape(len(rows), self.width)
+        if not np.isfinite(vectors).all():
+            raise ValueError("vectors: NaN or infinite")
+        gone = np.concatenate([rows, np.asarray([] if deleted is None else deleted, np.int64)])
+        alive = self._alive.copy()
+        alive[gone[gone < len(alive)]] = False
+        kept = ~np.isin(self._tail.rows, gone)
+        # Of a row that is given twice the last counts.
+        _, last = np.unique(rows[::-1], return_index=True)
+        last = len(rows) - 1 - last
+        last = last[~np.isin(rows[last], gone[len(rows) :])]
+        all_rows = np.concatenate([self._tail.rows[kept], rows[last]])
+        all_vectors = np.concatenate([self._tail.vectors[kept], vectors[last]])
+        order = np.argsort(all_rows)
+        tail = Tail(all_rows[order], all_vectors[order])
+        return type(self)(self._matrix, alive, tail, self._lists)
+
+    def rebuilt(self, queries: Array | None = None) -> Self:
+        """Built again, with what came since inside and what was deleted left out."""
+        items = max(len(self._matrix), int(self._tail.rows.max(initial=-1)) + 1)
+        matrix = self.of(np.arange(items))
+        present = np.isfinite(matrix[:, 0]) if self.width else np.zeros(items, bool)
+        matrix[~present] = 0
+        return self.build(matrix, present=present, queries=queries)
+
+    def save(self, folder: Path) -> None:
+        """Write plain files."""
+        np.save(folder / MATRIX, self._matrix)
+        np.save(folder / ALIVE, self._alive)
+        np.savez(folder / TAIL, rows=self._tail.rows, vectors=self._tail.vectors)
+        if self._lists is not None:
+            self._lists.save(folder)
+        said = _Said(len(self._matrix), self.width, self._lists is not None)
+        (folder / CONFIGURATION).write_text(json.dumps(asdict(said)))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; the matrix stays on disk and is read where it is asked for.
+
+        Raises:
+            RetrievalError: A file is missing or torn.
+        """
+        try:
+            said = _Said(**json.loads((folder / CONFIGURATION).read_text()))
+            matrix = np.load(folder / MATRIX, mmap_mode="r")
+            alive = np.load(folder / ALIVE)
+            with np.load(folder / TAIL) as arrays:
+                tail = Tail(arrays["rows"], arrays["vectors"])
+            lists = Lists.load(folder) if said.has_lists else None
+        except Exception as error:  # numpy, zip and faiss raise what they like on torn files
+            raise RetrievalError(f"{folder}: the vectors cannot be read ({error})") from error
+        if matrix.shape != (said.items, said.width) or len(alive) != said.items:
+            raise RetrievalError(f"{folder}: the vectors are not those that were saved")
+        return cls(np.asarray(matrix), alive, tail, lists)
+
+    def _main(self, query: Array, k: int, selection: Selection | None) -> Hits:
+        """The k best of the matrix."""
+        if selection is not None and selection.rows is not None:
+            rows = selection.rows[selection.rows < len(self._matrix)]
+            rows = rows[self._alive[rows]]
+            return Hits.best(rows, self._matrix[rows] @ query, k)
+        mask = self._mask(selection)
+        if self._lists is not None:
+            hits = self._lists.search(query, k, mask)
+            return Hits.best(hits.rows, self._matrix[hits.rows] @ query, k)
+        rows = np.arange(len(self._matrix)) if mask is None else np.flatnonzero(mask)
+        return Hits.best(rows, (self._matrix @ query)[rows], k)
+
+    def _newer(self, query: Array, selection: Selection | None) -> Hits:
+        """All of the tail that may be found, in no order."""
+        rows, scores = self._tail.rows, self._tail.vectors @ query
+        if selection is not None and len(rows):
+            kept = selection.allowed(int(rows.max()) + 1)[rows]
+            rows, scores = rows[kept], scores[kept]
+        return Hits(rows, scores.astype(np.float64))
+
+    def _mask(self, selection: Selection | None) -> Any | None:
+        """By row of the matrix whether it may be found; None for all."""
+        if selection is None:
+            return None if self._all_alive else self._alive
+        mask = selection.allowed(len(self._matrix))
+        return mask if self._all_alive else mask & self._alive
