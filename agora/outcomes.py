@@ -17,6 +17,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from agora.schema import TIME
 from agora.stores.lake import scan_sql
 from agora.stores.snapshot import Snapshot
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from agora.stores.lake import Lake
     from agora.system import System
 
-TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
     "prediction_id": pl.String(),
     "request_id": pl.String(),

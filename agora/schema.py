@@ -10,6 +10,9 @@ from typing import Literal
 
 import polars as pl
 
+TIME = pl.Datetime("us", "UTC")
+"""A time in every table."""
+
 Kind = Literal["string", "integer", "number", "boolean", "timestamp"]
 
 
@@ -86,7 +89,7 @@ def dtype(kind: Kind) -> pl.DataType:
         "integer": pl.Int64(),
         "number": pl.Float64(),
         "boolean": pl.Boolean(),
-        "timestamp": pl.Datetime("us", "UTC"),
+        "timestamp": TIME,
     }
     return types[kind]
 

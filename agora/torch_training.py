@@ -19,6 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from agora.stores.durable import write_whole
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -196,14 +198,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) 
     """Write a safetensors file, whole or not at all."""
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        # Copies, because weights that share memory are refused.
-        file.write(save({k: v.detach().cpu().clone() for k, v in tensors.items()}, about))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    # Copies, because weights that share memory are refused.
+    copies = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    write_whole(path, save(copies, about))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

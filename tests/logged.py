@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from agora.stores.drain import SCHEMA, TIME
+from agora.schema import TIME
+from agora.stores.drain import SCHEMA
 
 if TYPE_CHECKING:
     from datetime import date

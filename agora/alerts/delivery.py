@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
+from agora.stores.durable import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,4 @@ def _read(path: Path) -> dict[str, Told]:
 
 
 def _write(path: Path, lasting: dict[str, Told]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(lasting)))
-    draft.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(lasting)))

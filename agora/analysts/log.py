@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from agora.schema import TIME
 from agora.stores.lake import literal, quote
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-TIME = pl.Datetime("us", "UTC")
 # A day may be built late; what arrived before is in the lake.
 FRESH = timedelta(days=3)
 # The newest decisions, on which the gate counts how many would change.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from agora.schema import TIME
 from agora.stores.lake import Window, literal
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from agora.evaluation import Estimate
     from agora.stores.lake import Lake
 
-TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
     "day": pl.Date(),
     "metric": pl.String(),

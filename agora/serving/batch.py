@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import polars as pl
 
+from agora.candidates import Retrieved
 from agora.dataset import point_in_time
-from agora.pipeline import CHUNK, columns_of
-from agora.stores.drain import PARTITION, SCHEMA, TIME
+from agora.pipeline import chunks
+from agora.schema import TIME
+from agora.serving.answering import RETRIEVAL
+from agora.stores.drain import PARTITION, SCHEMA
 
 if TYPE_CHECKING:
     from datetime import date
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 # Answers whose form is checked one by one; the rest have the same columns and types.
 CHECKED_ROWS = 100
+FACTS = {"score": pl.Float64, "tier": pl.String, "fallbacks": pl.List(pl.String)}
 NAMESPACE = uuid.UUID("6f1d1b0e-6f5b-5a57-9e0c-0c6d7b6f2a11")
 """Below which the ids of batch predictions are made."""
 
@@ -41,16 +45,16 @@ def score_batch(
     if day is None:
         day = newest.date() if isinstance(newest, datetime) else datetime.now(UTC).date()
     joined = point_in_time(lake, requests, system.entities, system.feature_sets)
-    output, scores, tiers = _score(predictor.pipeline, joined)
+    output, facts = _score(predictor.pipeline, joined)
     answers = output.with_columns(
         prediction_id=prediction_ids(system.name, version, day, key),
         model_version=pl.lit(version),
-        degraded=pl.lit(False),
-        fallbacks=pl.Series([[]] * output.height, dtype=pl.List(pl.String)),
+        degraded=facts["fallbacks"].list.len() > 0,
+        fallbacks=facts["fallbacks"],
     )
     for answer in answers.head(CHECKED_ROWS).to_dicts():
         predictor.response(answer)
-    return _rows(predictor, joined, answers, scores, tiers, day)
+    return _rows(predictor, joined, answers, facts, day)
 
 
 def prediction_ids(system: str, version: str, day: date, requests: pl.Series) -> pl.Series:
@@ -76,29 +80,42 @@ def prediction_ids(system: str, version: str, day: date, requests: pl.Series) ->
     return pl.Series(pl.DataFrame(ids)["prediction_id"])
 
 
-def _score(
-    pipeline: Pipeline, joined: pl.DataFrame
-) -> tuple[pl.DataFrame, np.ndarray[Any, Any], pl.Series]:
-    """Output columns, scores, and the name of the tier that gave each."""
-    outputs, scores, tiers = [], [], []
-    for start in range(0, max(joined.height, 1), CHUNK):
-        columns = columns_of(joined.slice(start, CHUNK))
+def _score(pipeline: Pipeline, joined: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Output columns; and of each row its score, the tier that gave it, and what did not answer."""
+    outputs, facts = [], []
+    names = np.array([*(tier.name for tier in pipeline.tiers), RETRIEVAL], dtype=object)
+    for columns in chunks(pipeline, joined):
         matrix = pipeline.decode(columns)
         inferred = pipeline.infer(matrix)
-        scores.append(inferred.scores)
-        tiers.append(inferred.tiers)
-        decided = pipeline.decide(inferred, matrix, columns)
-        outputs.append(pl.DataFrame(decided, schema=dict(pipeline.outputs)))
-    names = pl.Series([tier.name for tier in pipeline.tiers], dtype=pl.String)
-    return pl.concat(outputs), np.concatenate(scores), names[np.concatenate(tiers)]
+        decided = pl.DataFrame(
+            pipeline.decide(inferred, matrix, columns), schema=dict(pipeline.outputs)
+        )
+        scores, tiers, skipped = pl.Series(inferred.scores), inferred.tiers, inferred.skipped
+        if isinstance(columns, Retrieved):
+            # A list's tier is the dearest that scored one of its candidates; without any: none.
+            tiers = np.full(len(decided), -1)
+            np.maximum.at(tiers, columns.candidates.request, inferred.tiers)
+            scores = decided["score"]
+            skipped = (*columns.candidates.skipped, *skipped)
+        outputs.append(decided)
+        facts.append(
+            pl.DataFrame(
+                {
+                    "score": scores,
+                    "tier": names[tiers],
+                    "fallbacks": [list(skipped)] * len(decided),
+                },
+                schema=FACTS,
+            )
+        )
+    return pl.concat(outputs), pl.concat(facts)
 
 
 def _rows(
     predictor: Predictor,
     joined: pl.DataFrame,
     answers: pl.DataFrame,
-    scores: np.ndarray[Any, Any],
-    tiers: pl.Series,
+    facts: pl.DataFrame,
     day: date,
 ) -> pl.DataFrame:
     system = predictor.system
@@ -113,11 +130,11 @@ def _rows(
         ),
         "request": pl.struct(list(predictor.requests.kinds)).struct.json_encode(),
         "features": pl.concat_list(_used(feature_set) for feature_set in system.feature_sets),
-        "score": pl.Series(scores),
+        "score": facts["score"],
         "output": answers.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
         "decision": answers["decision"] if "decision" in answers.columns else pl.lit(None),
         "degraded": answers["degraded"],
-        "tier": tiers,
+        "tier": facts["tier"],
         "fallbacks": answers["fallbacks"],
         "event_at": pl.col("event_at"),
         "predicted_at": pl.lit(datetime.now(UTC)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from agora.adjustments import Adjusted, Adjustments, AdjustmentsError
+from agora.stores.durable import draft_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,12 +111,10 @@ def publish(folder: Path, adjustments: Adjustments) -> None:
     Raises:
         FileExistsError: The number has been used.
     """
-    place = folder / adjustments.system
-    place.mkdir(parents=True, exist_ok=True)
     body = msgspec.json.format(msgspec.json.encode(adjustments))
     digest = hashlib.sha256(body).hexdigest()
-    path = place / f"{adjustments.number}.json"
-    draft = _written(path, digest.encode() + b"\n" + body)
+    path = folder / adjustments.system / f"{adjustments.number}.json"
+    draft = draft_of(path, digest.encode() + b"\n" + body)
     try:
         # A link refuses a name that exists, a rename would replace it.
         os.link(draft, path)
@@ -126,20 +125,8 @@ def publish(folder: Path, adjustments: Adjustments) -> None:
 
 def withdraw(folder: Path, system: str) -> None:
     """Put no adjustments in force; the files stay for traces."""
-    (folder / system).mkdir(parents=True, exist_ok=True)
     _point(folder, system, Pointer())
 
 
 def _point(folder: Path, system: str, pointer: Pointer) -> None:
-    path = pointer_path(folder, system)
-    _written(path, msgspec.json.encode(pointer)).replace(path)
-
-
-def _written(path: Path, content: bytes) -> Path:
-    """A finished draft beside the path, on disk."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
+    write_whole(pointer_path(folder, system), msgspec.json.encode(pointer))

@@ -16,6 +16,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from agora.schema import TIME
 from agora.stores.lake import literal
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Action: TypeAlias = Literal["promoted", "refused", "rolled_back", "adjusted", "withdrawn"]
 
-TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
     "at": TIME,
     "system": pl.String(),

@@ -5,11 +5,12 @@ The file is replaced whole, so a reader sees the state before or after a switch 
 
 from __future__ import annotations
 
-import os
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from agora.stores.durable import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +60,5 @@ def read(folder: Path, system: str) -> Pointer | None:
 
 def write(folder: Path, pointer: Pointer) -> None:
     """Replace the pointer of a system, whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = path_of(folder, pointer.current.system)
-    draft = path.with_suffix(f".{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(pointer)))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    content = msgspec.json.format(msgspec.json.encode(pointer))
+    write_whole(path_of(folder, pointer.current.system), content)

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from agora.schema import TIME
 from agora.stores.predictions import SUFFIX, Prediction, read_segment
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from agora.stores.lake import Lake
 
-TIME = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
     "prediction_id": pl.String(),
     "system": pl.String(),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
-import os
 import re
 import secrets
 import time
@@ -19,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from agora.stores.durable import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -172,12 +173,7 @@ class KeyStore:
             yield keys
             oldest = datetime.now(UTC) - timedelta(days=KEPT_DAYS)
             kept = [key for key in keys if (ended := _ended(key)) is None or ended > oldest]
-            draft = self._path.with_suffix(".new")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
-                f.write(msgspec.json.format(msgspec.json.encode(kept)))
-                f.flush()
-                os.fsync(f.fileno())
-            draft.replace(self._path)
+            write_whole(self._path, msgspec.json.format(msgspec.json.encode(kept)), 0o600)
 
 
 class KeyRing:
