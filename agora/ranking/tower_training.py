@@ -89,7 +89,7 @@ def _loss(
     logits = asked @ vectors[pool].T / params.temperature  # (n, pool)
     logits = logits - expected[rows[pool]].log()
     losses = torch.nn.functional.cross_entropy(logits, mine[:n], reduction="none")
-    return (losses * weight).sum() / weight.sum()  # type: ignore[no-any-return]
+    return (losses * weight).sum() / weight.sum()
 
 
 def _expected(share: Array, params: TowerParams, items: int) -> Tensor:
