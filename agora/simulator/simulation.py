@@ -14,6 +14,7 @@ from agora.simulator.arrivals import deliver
 from agora.simulator.fraud import pay
 from agora.simulator.history import shop
 from agora.simulator.landing import land, write
+from agora.simulator.latent import latent_frames
 from agora.simulator.marketplace import make_marketplace
 from agora.simulator.orders import order
 from agora.simulator.outcomes import charge_back, review
@@ -58,8 +59,9 @@ def simulate(
     Args:
         params: The marketplace.
         landing: Root of the landing folders. Files of the same days are replaced.
-        truth: Folder for `payments.parquet` (scheme of each payment) and `params.json`; the
-            platform never reads it.
+        truth: Folder for `payments.parquet` (scheme of each payment), the latent factors of
+            `products.parquet` and `customers.parquet`, `judgements.parquet` (queries and what
+            answers them) and `params.json`; the platform never reads it.
         progress: Called after each day that has been written.
 
     Returns:
@@ -68,6 +70,8 @@ def simulate(
     tables, hidden = build(params)
     if truth is not None:
         write(hidden, truth / "payments.parquet")
+        for name, frame in latent_frames(make_world(params)).items():
+            write(frame, truth / f"{name}.parquet")
         document = json.dumps(asdict(params), indent=2, default=str)
         (truth / "params.json").write_text(document + "\n", encoding="utf-8")
     rows = land(params, tables, landing, progress)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agora.simulator import queries as typed
-from agora.simulator import vocabulary as words
 from agora.simulator.catalogue import CATEGORIES
 from agora.simulator.goods import unit
 from agora.simulator.params import DAY, HOUR
 from agora.simulator.play import Lists
 from agora.simulator.slots import draw
 from agora.simulator.streams import stream
+from agora.simulator.title_index import TitleIndex
 from agora.simulator.truth import HOME, SEARCH, SHOWN
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Storefront:
         error = unit(self._random.standard_normal(world.tastes.now.shape))
         self._guess = unit(world.tastes.now + GUESS_ERROR * error)
         self._segment = np.argmax(self._guess @ world.concepts.category.T, axis=1)
-        self._index = _Index(world)
+        self._index = TitleIndex(world)
         self._offered: Bools = np.zeros(len(goods), dtype=bool)
         self._popularity: Floats = np.zeros(len(goods))
         self._pools: Ints = np.zeros((0, 0, 0), dtype=np.int64)
@@ -124,42 +123,6 @@ class Storefront:
         pools = np.full((count, length, SEARCHED), -1)
         pools[row[top], rank[top] % length, rank[top] // length] = product[top]
         return pools, found
-
-
-class _Index:
-    """Products by the forms of words in their titles, and by their category's words."""
-
-    def __init__(self, world: World) -> None:
-        goods = world.goods
-        columns = [
-            goods.noun_form,
-            typed.STYLE_FROM + goods.style_form,
-            typed.BRAND_FROM + goods.brand,
-            typed.CATEGORY_FROM + words.CATEGORY_WORDS.first[goods.category],
-        ]
-        self._tokens = np.stack(columns, axis=1)
-        flat = self._tokens.ravel()
-        order = np.argsort(flat, kind="stable")
-        self._products = order // len(columns)
-        total = typed.CATEGORY_FROM + len(words.CATEGORY_WORDS.texts)
-        self._first = np.searchsorted(flat[order], np.arange(total + 1))
-
-    def find(self, tokens: Ints) -> tuple[Ints, Ints]:
-        """Pairs of row and product, such that the product has all tokens of the row."""
-        sizes = np.diff(self._first)
-        wanted = np.where(tokens >= 0, sizes[np.maximum(tokens, 0)], np.iinfo(np.int64).max)
-        wanted = np.where(tokens == typed.UNKNOWN, 0, wanted)
-        # The rarest word finds the candidates, the others check them.
-        rarest = np.argmin(wanted, axis=1)
-        count = np.min(wanted, axis=1, initial=np.iinfo(np.int64).max)
-        first = self._first[np.maximum(tokens[np.arange(len(tokens)), rarest], 0)]
-        row = np.repeat(np.arange(len(tokens)), count)
-        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        product = self._products[first[row] + offset]
-        asked = tokens[row]
-        has = (self._tokens[product][:, None, :] == asked[:, :, None]).any(2) | (asked < 0)
-        keep = has.all(1)
-        return row[keep], product[keep]
 
 
 def _dealt(products: Ints, size: int, length: int) -> Ints:
