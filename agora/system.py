@@ -78,8 +78,8 @@ class System:
         budgets: Latency by stage, availability, freshness, cost.
         golden: Requests that a new bento must answer before it takes over.
         report: What callers may report of a past request, as analysts do; None: nothing.
-        backtest: What its rules, or the named one, were worth on what became known: a report as
-            Markdown. None: it has no rules.
+        backtest: What its rules, or the named one, were worth on what became known, and what the
+            champion, if there is one, made of them: a report as Markdown. None: it has no rules.
         outcomes: What became known of requests until a time, one row per label event:
             `request_id` (or `prediction_id`, the other null), `label`, `source`, `event_at`,
             `arrived_at`, and `precedence`: of a request's labels the largest counts, then the
@@ -117,7 +117,7 @@ class System:
     split: Split | None = None
     outcomes: Callable[[Lake, datetime], pl.DataFrame] | None = None
     report: type[OutcomeReport] | None = None
-    backtest: Callable[[Lake, str | None], str] | None = None
+    backtest: Callable[[Lake, str | None, Pipeline | None], str] | None = None
     flagged: tuple[str, ...] = ()
     cost: Callable[[pl.DataFrame], pl.Series] | None = None
     retraining: Retraining = field(default_factory=Retraining)

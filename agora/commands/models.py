@@ -43,15 +43,18 @@ def backtest(
     rule: Annotated[str | None, typer.Option(help="Only this rule; all by default.")] = None,
 ) -> None:
     """What a system's rules were worth on payments whose outcome is known."""
+    from agora.pipeline import PipelineError
     from agora.stores.lake import Lake
+    from agora.stores.models import ModelRegistry
 
     system = system_of(name)
     if system.backtest is None:
         raise fail(f"{name} has no rules to test")
     try:
-        lake = Lake(settings().lake, settings().lake_options)
-        console.print(system.backtest(lake, rule), soft_wrap=True)
-    except (LookupError, ValueError) as error:
+        lake, models = Lake(settings().lake, settings().lake_options), ModelRegistry(settings())
+        champion = models.load(system) if models.alias(system) else None
+        console.print(system.backtest(lake, rule, champion), soft_wrap=True)
+    except (LookupError, ValueError, PipelineError) as error:
         raise fail(str(error)) from error
 
 

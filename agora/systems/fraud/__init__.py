@@ -27,7 +27,7 @@ from agora.budgets import load_budgets
 from agora.entities.devices import DEVICE
 from agora.entities.merchants import MERCHANT
 from agora.system import System
-from agora.systems.fraud.backtest import backtest
+from agora.systems.fraud.backtest import report
 from agora.systems.fraud.dataset import SPLIT, labelled, requests
 from agora.systems.fraud.evaluation import GATE, evaluate
 from agora.systems.fraud.features import ENTITIES, FEATURE_SETS
@@ -54,7 +54,7 @@ SYSTEM = System(
     gate=GATE,
     split=SPLIT,
     report=Outcome,
-    backtest=lambda lake, rule: backtest(lake, rule=rule).markdown(),
+    backtest=report,
     outcomes=outcomes,
     flagged=("review", "decline"),
     cost=cost,

@@ -8,36 +8,31 @@ the decisions in the log; rows of the training set count as approved.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
 
-from agora.dataset import table_of
 from agora.evaluation import bootstrap
 from agora.pipeline import columns_of
 from agora.systems.fraud.costs import DECISIONS, Costs
 from agora.systems.fraud.decoding import READ, decode
-from agora.systems.fraud.features import CODED, FEATURE_SETS, LIGHT_SETS
+from agora.systems.fraud.features import CODED
+from agora.systems.fraud.labelled_log import labelled_payments
 from agora.systems.fraud.rulebook import BOOK
-from agora.systems.fraud.rules import RuleError
-from agora.systems.fraud.schema import Payment
+from agora.systems.fraud.rules import SHADOW, RuleError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import date
 
+    from agora.pipeline import Pipeline
     from agora.stores.lake import Lake
-    from agora.systems.fraud.rules import Rulebook
+    from agora.systems.fraud.pipeline import FraudPipeline
+    from agora.systems.fraud.rules import Rule, Rulebook
 
 Array = np.ndarray[Any, Any]
 
-SYSTEM = "fraud"
-LOG, LABELS = "predictions/fraud", "marts.payment_labels"
-# With fewer no rule can be told from chance.
-FEWEST_FRAUDS = 20
 INTERVALS = ("precision", "recall")
-KINDS = {"amount": pl.Float64, "latitude": pl.Float64, "longitude": pl.Float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +43,9 @@ class Backtest:
         source: Table of the payments.
         payments: How many there are.
         frauds: How many of them are frauds.
-        rules: One row per rule: how often it holds, what it catches and costs, what it shares with
-            others, and what would change if it acted.
+        rules: One row per rule: the mode it is written with and what the champion's training made
+            of it, how often it holds, what it catches and costs, what it shares with others, and
+            what would change if it acted.
         overlap: One row per pair of rules that hold together.
     """
 
@@ -76,7 +72,8 @@ class Backtest:
 
 _COLUMNS = {
     "rule": "rule",
-    "mode": "mode",
+    "mode": "written mode",
+    "champion": "in the champion",
     "action": "action",
     "hits": "hits",
     "frauds": "frauds",
@@ -90,6 +87,11 @@ _COLUMNS = {
 }
 
 
+def report(lake: Lake, rule: str | None, champion: Pipeline | None) -> str:
+    """`backtest` as text, for the record of the system."""
+    return backtest(lake, rule=rule, champion=cast("FraudPipeline | None", champion)).markdown()
+
+
 def backtest(
     lake: Lake,
     *,
@@ -98,6 +100,7 @@ def backtest(
     end: date | None = None,
     book: Rulebook = BOOK,
     costs: Costs | None = None,
+    champion: FraudPipeline | None = None,
 ) -> Backtest:
     """Judge rules on the labelled log, or on the training set while the log holds few frauds.
 
@@ -108,6 +111,7 @@ def backtest(
         end: Day after the last; all later ones when None.
         book: The rules.
         costs: What decisions cost.
+        champion: Model of which it is said what its training made of each rule.
 
     Raises:
         RuleError: There is no rule of that code.
@@ -116,7 +120,7 @@ def backtest(
     if rule is not None and rule not in {each.code for each in book.rules}:
         known = ", ".join(each.code for each in book.rules)
         raise RuleError(f"rule {rule!r}: code must be one of {known}")
-    source, frame = _labelled(lake)
+    source, frame = labelled_payments(lake)
     day = pl.col("event_at").dt.date()
     if start is not None:
         frame = frame.filter(day >= start)
@@ -124,11 +128,16 @@ def backtest(
         frame = frame.filter(day < end)
     if not frame.height:
         raise LookupError(f"{source} holds no labelled payments of these days")
-    return judge(frame, source, book, costs or Costs(), rule)
+    return judge(frame, source, book, costs or Costs(), rule, champion)
 
 
 def judge(
-    frame: pl.DataFrame, source: str, book: Rulebook, costs: Costs, rule: str | None = None
+    frame: pl.DataFrame,
+    source: str,
+    book: Rulebook,
+    costs: Costs,
+    rule: str | None = None,
+    champion: FraudPipeline | None = None,
 ) -> Backtest:
     """Judge rules on payments with their features, `is_fraud` and the `decision` then taken."""
     unknown: dict[str, dict[str, float]] = {name: {} for name in CODED}
@@ -152,6 +161,7 @@ def judge(
             {
                 "rule": each.name,
                 "mode": each.mode,
+                "champion": made_of(each, champion),
                 "action": each.action,
                 "hits": int(held.sum()),
                 "frauds": int(labels[held].sum()),
@@ -173,72 +183,15 @@ def judge(
     )
 
 
-def _labelled(lake: Lake) -> tuple[str, pl.DataFrame]:
-    """Name of the table and its payments, with features, label and decision."""
-    table = table_of(SYSTEM)
-    learned = lake.exists(table)
-    if lake.exists(LOG):
-        frame = _logged(lake)
-        if frame["is_fraud"].sum() >= FEWEST_FRAUDS or (frame.height and not learned):
-            return LOG, frame
-    if not learned:
-        raise LookupError(f"neither {LOG} nor {table} exists: there is nothing to judge rules on")
-    return table, lake.read(table).with_columns(decision=pl.lit(None, pl.String))
-
-
-def _logged(lake: Lake) -> pl.DataFrame:
-    """Logged payments that have a label, or are old enough to be honest, as the model saw them."""
-    from agora.systems.fraud.dataset import SPLIT
-
-    days = SPLIT.label_delay.days
-    found = lake.query(f"""
-        with log as (
-            select request, features, decision, event_at, request_id,
-                max(predicted_at) over () as newest
-            from predictions.fraud
-            qualify row_number() over (partition by request_id order by predicted_at desc) = 1
-        ),
-        labels as (
-            select payment_id, is_fraud from {LABELS}
-            qualify row_number() over (
-                partition by payment_id order by source = 'chargeback' desc, arrived_at desc
-            ) = 1
-        )
-        select log.* exclude (newest), coalesce(is_fraud, false) as is_fraud
-        from log left join labels on labels.payment_id = log.request_id
-        where is_fraud is not null or event_at < newest - interval {days} day
-        order by event_at, request_id
-    """)
-    fields = [name for name in Payment.model_fields if name != "event_at"]
-    request = pl.Struct({name: KINDS.get(name, pl.String) for name in fields})
-    # A model of other features logged other columns: what rules look at must be there.
-    same = (_used(at).struct.field("feature_set") == each.id for at, each in enumerate(LIGHT_SETS))
-    return found.filter(*same).select(
-        pl.col("request").str.json_decode(request).struct.unnest(),
-        *(
-            column
-            for at, feature_set in enumerate(FEATURE_SETS)
-            for column in _features(at, feature_set.columns, feature_set.time_column)
-        ),
-        "event_at",
-        "decision",
-        "is_fraud",
-    )
-
-
-def _used(at: int) -> pl.Expr:
-    return pl.col("features").list.get(at, null_on_oob=True)
-
-
-def _features(at: int, columns: Sequence[str], time_column: str) -> list[pl.Expr]:
-    logged = _used(at).struct
-    return [
-        *(
-            logged.field("values").list.get(place, null_on_oob=True).alias(column)
-            for place, column in enumerate(columns)
-        ),
-        logged.field("feature_at").alias(time_column),
-    ]
+def made_of(rule: Rule, champion: FraudPipeline | None) -> str:
+    """What a model's training made of a rule: only those that prove themselves decide."""
+    if champion is None:
+        return "no champion"
+    if not rule.acts:
+        return "shadow" if rule.mode == SHADOW else "speaks"
+    if rule.code in champion.acting_.scores:
+        return f"{rule.action}s at a score of {champion.acting_.scores[rule.code]:.3f}"
+    return champion.acting_.notes.get(rule.code, "not known to it")
 
 
 def _intervals(hits: Array, labels: Array, groups: Array) -> dict[str, list[list[float]]]:

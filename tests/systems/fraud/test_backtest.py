@@ -15,6 +15,7 @@ from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.backtest import backtest, judge
 from agora.systems.fraud.costs import Costs
 from agora.systems.fraud.pipeline import FraudPipeline, Params
+from agora.systems.fraud.routing import Acting
 from agora.systems.fraud.rules import Rule, Rulebook, RuleError, at_least
 from tests.systems.synthetic import rows, training_set
 
@@ -119,7 +120,28 @@ def test_rules_are_judged_on_the_labelled_log(lake: Lake) -> None:
     row = found.rules.row(0, named=True)
     assert (row["hits"], row["frauds"]) == (10, 8)
     assert found.rules.height == 1
-    assert "| large_amount@1 | active | none | 10 | 8 | 0.800 (" in found.markdown()
+    assert "| large_amount@1 | active | no champion | none | 10 | 8 | 0.800 (" in found.markdown()
+
+
+def test_what_the_champion_made_of_a_rule_stands_beside_its_written_mode(
+    frame: pl.DataFrame,
+) -> None:
+    champion = FraudPipeline()
+    acting = Acting({"large": 0.75}, {"large": "declines 9 payments"})
+    champion.acting_ = acting.without("larger", "declines 3 payments, 1 frauds")
+    rules = [rule(code, 100.0, mode="active") for code in ("large", "larger", "newer")]
+    speaking = rule("speaking", 100.0, mode="active", action="none")
+    shadow = rule("shy", 100.0)
+    book = Rulebook([*rules, speaking, shadow])
+    found = judge(frame, "made", book, COSTS, champion=champion)
+    assert dict(found.rules.select("rule", "champion").iter_rows()) == {
+        "large@1": "declines at a score of 0.750",
+        "larger@1": "shadow: declines 3 payments, 1 frauds",
+        "newer@1": "not known to it",
+        "speaking@1": "speaks",
+        "shy@1": "shadow",
+    }
+    assert set(found.rules["mode"]) == {"active", "shadow"}
 
 
 def test_a_rule_that_is_not_there_is_refused_by_name(lake: Lake) -> None:
