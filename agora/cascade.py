@@ -100,6 +100,8 @@ def steps(tiers: Sequence[Tier], matrix: Array) -> Generator[Step, Verdict | Non
     scores, by = np.full(n, np.nan), np.zeros(n, np.int8)
     rows = np.arange(n)
     for number, tier in enumerate(tiers):
+        if not len(rows):
+            break
         # One request is the common case: nothing is copied for it.
         part = matrix if len(rows) == n else matrix[rows]
         verdict = yield Step(tier, part, scores[rows])
@@ -107,8 +109,6 @@ def steps(tiers: Sequence[Tier], matrix: Array) -> Generator[Step, Verdict | Non
             return Inferred(scores, by, (tier.name,))
         scores[rows], by[rows] = verdict.scores, number
         rows = rows[verdict.is_open]
-        if not len(rows):
-            break
     return Inferred(scores, by)
 
 

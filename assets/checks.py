@@ -39,7 +39,7 @@ def parity_check(system: System) -> dg.AssetChecksDefinition:
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.AssetCheckResult:
-        served = parity(system, lake, loader(models, system, settings.adjustments))
+        served = parity(system, lake, loader(models, system, settings))
         challenger = alike(system, lake, models.load(system, CHALLENGER))
         passed = served.passed and challenger.passed
         said = str(challenger if served.passed else served)

@@ -24,8 +24,10 @@ from agora.audit.replay import (
     rescore,
     used,
 )
+from agora.candidates import FALLBACKS, KEPT
 from agora.pipeline import PipelineError, columns_of
 from agora.point_in_time import KNOWN_AT, TIME, point_in_time
+from agora.stores.indexes import IndexGoneError
 
 if TYPE_CHECKING:
     from agora.features import FeatureSet
@@ -155,19 +157,28 @@ def _times(
 def _scores(
     system: System, rows: pl.DataFrame, frame: pl.DataFrame, load: Load
 ) -> tuple[list[pl.DataFrame], int]:
-    """Scores that differ from those of the offline rows, by the version that answered."""
+    """Scores that differ from those of the offline rows, by the version that answered.
+
+    A list that was made in batch, and one of an index that is no longer kept, is not scored again.
+    """
     found, scored = [], 0
     fallbacks = rows["fallbacks"].fill_null([])
-    numbered = rows.select("model_version", fallbacks=fallbacks).with_row_index("row")
-    for (version, skipped), part in numbered.group_by("model_version", "fallbacks"):
+    rung_of = pl.when(pl.col("tier").is_in(FALLBACKS)).then("tier").otherwise(pl.lit(""))
+    answered_by = rows.select("model_version", rung_of.alias("rung"), fallbacks=fallbacks)
+    groups = answered_by.with_row_index("row").group_by("model_version", "fallbacks", "rung")
+    for (version, skipped, rung), part in groups:
+        if rung == KEPT:
+            continue
         places = part["row"].to_numpy()
         here = rows[places]
         try:
             pipeline = load(str(version))
+        except IndexGoneError:
+            continue
         except (LookupError, PipelineError):
             found.append(_at(here, pl.repeat(True, len(here), eager=True), "model", str(version)))
             continue
-        again = recompute(pipeline, frame[places], list(skipped))
+        again = recompute(pipeline, frame[places], list(skipped), str(rung))
         wrong = differ(here["score"], pl.Series(again), SCORE_TOLERANCE)
         found.append(_at(here, wrong, "score", f"version {version}"))
         scored += len(here)

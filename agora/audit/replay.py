@@ -18,19 +18,22 @@ import numpy as np
 import polars as pl
 
 from agora.adjustments import Adjusted, AdjustmentsError, parted
+from agora.candidates import KEPT, POPULAR
 from agora.cascade import infer
-from agora.pipeline import columns_of
+from agora.pipeline import columns_of, is_of_items, retrieved
 from agora.point_in_time import TIME, feature_files
 from agora.serving.requests import Requests
+from agora.stores import indexes
 from agora.stores.adjustments import read
 from agora.stores.lake import quote
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
+    from agora.cascade import Inferred
     from agora.features import FeatureSet
     from agora.pipeline import Columns, Pipeline
+    from agora.settings import Settings
     from agora.stores.lake import Lake
     from agora.stores.models import ModelRegistry
     from agora.system import System
@@ -45,23 +48,29 @@ Load: TypeAlias = Callable[[str], "Pipeline"]
 """A version's pipeline; raises LookupError or PipelineError when it cannot be had."""
 
 
-def loader(models: ModelRegistry, system: System, adjustments: Path) -> Load:
-    """Loads each version once, with the adjustments that its name says (`3+a2`).
+def loader(models: ModelRegistry, system: System, settings: Settings) -> Load:
+    """Loads each version once, with the adjustments or the index that its name says.
+
+    Version `3+a2` has adjustments, `3+i5` an index. An index that is no longer kept raises
+    `IndexGoneError`.
 
     Args:
         models: Where the models are.
         system: Whose.
-        adjustments: Folder of all adjustments.
+        settings: Where adjustments and indexes are.
     """
 
     @lru_cache
     def load(version: str) -> Pipeline:
         model, number = parted(version)
         pipeline = models.load(system, model)
+        index = indexes.indexed(model)[1]
+        if index is not None and is_of_items(pipeline):
+            return indexes.load(pipeline, settings.indexes, system.name, index)
         if number is None:
             return pipeline
         try:
-            found = read(adjustments, system.name, number)
+            found = read(settings.adjustments, system.name, number)
         except AdjustmentsError as error:
             raise LookupError(str(error)) from error
         columns = {entity.name: column for entity, column in system.entities.items()}
@@ -176,27 +185,49 @@ def offline(
 
 
 def recompute(
-    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
+    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = (), rung: str = ""
 ) -> np.ndarray[Any, Any]:
-    """Scores of request and feature rows, without the tiers that had not answered."""
-    return rescore(pipeline, columns_of(frame), skipped)
+    """Scores of request and feature rows, without what had not answered.
+
+    Args:
+        pipeline: The version that answered.
+        frame: Requests with features.
+        skipped: Strategies and tiers that had not answered.
+        rung: What answered instead of the pipeline's own list, if that did not.
+    """
+    return rescore(pipeline, columns_of(frame), skipped, rung)
 
 
 def rescore(
-    pipeline: Pipeline, columns: Columns, skipped: Sequence[str] = ()
+    pipeline: Pipeline, columns: Columns, skipped: Sequence[str] = (), rung: str = ""
 ) -> np.ndarray[Any, Any]:
     """The same for rows that are columns already."""
+    if is_of_items(pipeline):
+        return np.array(_decided(pipeline, columns, skipped, rung)[1]["score"], np.float64)
     return infer(pipeline.tiers, pipeline.decode(columns), skipped).scores
 
 
 def decide_again(
-    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = ()
+    pipeline: Pipeline, frame: pl.DataFrame, skipped: Sequence[str] = (), rung: str = ""
 ) -> tuple[np.ndarray[Any, Any], dict[str, list[Any]]]:
     """Scores as `recompute` gives them, and the decisions made of them."""
-    columns = columns_of(frame)
+    inferred, decided = _decided(pipeline, columns_of(frame), skipped, rung)
+    if inferred is None or is_of_items(pipeline):
+        return np.array(decided["score"], np.float64), decided
+    return inferred.scores, decided
+
+
+def _decided(
+    pipeline: Pipeline, columns: Columns, skipped: Sequence[str], rung: str
+) -> tuple[Inferred | None, dict[str, list[Any]]]:
+    if rung == KEPT:
+        raise LookupError("a list that was made in batch answered: trace that prediction")
+    if rung == POPULAR and is_of_items(pipeline):
+        return None, pipeline.popular(columns)
+    columns = retrieved(pipeline, columns, skipped)
     matrix = pipeline.decode(columns)
     inferred = infer(pipeline.tiers, matrix, skipped)
-    return inferred.scores, pipeline.decide(inferred, matrix, columns)
+    return inferred, pipeline.decide(inferred, matrix, columns)
 
 
 def joined(

@@ -11,8 +11,10 @@ import polars as pl
 
 from agora.audit.parity import SCORE_TOLERANCE
 from agora.audit.replay import Load, decide_again, differ, joined, offline, requests_of, used
+from agora.candidates import FALLBACKS
 from agora.pipeline import PipelineError
 from agora.point_in_time import TIME
+from agora.serving.golden import same
 from agora.stores.lake import literal, quote
 from agora.tables import TABLES
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from agora.stores.lake import Lake
     from agora.system import System
 
+ITEMS = "items"
+"""Output column of the list, in systems of items."""
 # The longest window of any feature; what is older changes none of them.
 WINDOW = timedelta(days=31)
 
@@ -98,9 +102,13 @@ def trace(
     try:
         pipeline = load(record["model_version"])
         frame = joined(system, requests, logged)
-        scores, decided = decide_again(pipeline, frame, record.get("fallbacks") or [])
+        rung = record.get("tier") if record.get("tier") in FALLBACKS else ""
+        skipped = record.get("fallbacks") or []
+        scores, decided = decide_again(pipeline, frame, skipped, rung or "")
         recomputed = float(scores[0])
-        differing = _differing(json.loads(record["output"]), decided)
+        answered = json.loads(record["output"])
+        differing = _differing(answered, decided)
+        differing += [ITEMS] if ITEMS in decided and _other_items(system, answered, decided) else []
     except (LookupError, PipelineError) as error:
         problem = str(error)
     return Trace(
@@ -128,6 +136,13 @@ def _differing(answered: dict[str, Any], decided: dict[str, list[Any]]) -> list[
             else name == "decision" and value != answered[name]
         )
     ]
+
+
+def _other_items(system: System, answered: dict[str, Any], decided: dict[str, list[Any]]) -> bool:
+    """Whether the list is another, as the answer's model writes it."""
+    again = {**answered, **{name: values[0] for name, values in decided.items()}}
+    shown = system.response.model_validate(again).model_dump(mode="json")
+    return not same(answered[ITEMS], shown[ITEMS], SCORE_TOLERANCE)
 
 
 def _feature(

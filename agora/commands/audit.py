@@ -60,7 +60,7 @@ def _trace(here: Settings, prediction_id: str) -> Trace:
                 card = models.card(system, version)
             except UnknownModelError:
                 card = None
-            load = loader(models, system, here.adjustments)
+            load = loader(models, system, here)
             return trace(system, lake, row, load, card)
     raise fail(f"no prediction {prediction_id!r} in the log; is it of this AGORA_HOME?")
 

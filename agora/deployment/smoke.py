@@ -95,11 +95,12 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def _compare_answers(predictor: Predictor, candidate: Deployment, port: int, token: str) -> None:
+    path = predictor.system.path
     for number, request in enumerate(pair["request"] for pair in candidate.golden):
         # Features may be written between the two answers: only a lasting difference counts.
         for _ in range(ATTEMPTS):
             expected = predictor.predict_one(request).model_dump(mode="json")
-            status, answer = _call(port, token, "POST", "/score", request)
+            status, answer = _call(port, token, "POST", path, request)
             field = differing_field(expected, answer) if status == 200 else f"status {status}"
             if field is None:
                 break
@@ -128,7 +129,7 @@ def _check_budgets(
     for number in range(ROUNDS):
         since = datetime.now(UTC)
         for place in range(ROUND_REQUESTS):
-            _call(port, token, "POST", "/score", requests[place % len(requests)])
+            _call(port, token, "POST", system.path, requests[place % len(requests)])
         drain(log, lake)
         found = {each.stage: str(each) for each in over_budget(system, lake, since)}
         over = {stage: found[stage] for stage in found if number == 0 or stage in over}

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 # Answers whose form is checked one by one; the rest have the same columns and types.
 CHECKED_ROWS = 100
-FACTS = {"score": pl.Float64, "tier": pl.String, "fallbacks": pl.List(pl.String)}
+FACTS: dict[str, pl.DataType] = {
+    "score": pl.Float64(),
+    "tier": pl.String(),
+    "fallbacks": pl.List(pl.String),
+}
 NAMESPACE = uuid.UUID("6f1d1b0e-6f5b-5a57-9e0c-0c6d7b6f2a11")
 """Below which the ids of batch predictions are made."""
 

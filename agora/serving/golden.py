@@ -50,16 +50,20 @@ def first_difference(
 def differing_field(expected: dict[str, Any], answer: dict[str, Any]) -> str | None:
     """First field in which two answers differ, beside their ids; None if there is none."""
     for field in sorted(expected.keys() | answer.keys()):
-        if field != "prediction_id" and not _same(expected.get(field), answer.get(field)):
+        if field != "prediction_id" and not same(expected.get(field), answer.get(field)):
             return field
     return None
 
 
-def _same(left: Any, right: Any) -> bool:
+def same(left: Any, right: Any, tolerance: float = TOLERANCE) -> bool:
+    """Whether two answers, or parts of them, are equal; numbers within a tolerance."""
     if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(
+            same(left[key], right[key], tolerance) for key in left
+        )
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
+        pairs = zip(left, right, strict=False)
+        return len(left) == len(right) and all(same(*pair, tolerance) for pair in pairs)
     return bool(left == right)

@@ -68,4 +68,5 @@ def _degraded(described: dict[str, Any]) -> list[str]:
     open_breakers = described.get("breakers", {})
     parts += [name for name, state in open_breakers.items() if state != "closed"]
     parts += ["deployment"] if described["problem"] else []
+    parts += ["index"] if described.get("index", {}).get("problem") else []
     return sorted(set(parts))

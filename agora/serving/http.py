@@ -12,6 +12,7 @@ import json
 import logging
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agora.serving import logs
@@ -20,6 +21,7 @@ from agora.serving.health import ALIVE, Health
 from agora.serving.metrics import CONTENT_TYPE, Metrics, model_facts
 from agora.serving.openapi import openapi
 from agora.serving.outcomes import Outcomes
+from agora.serving.pages import Query, pages_of
 from agora.serving.predictor import OutputError
 from agora.serving.requests import RequestError
 
@@ -53,6 +55,7 @@ class Asked(NamedTuple):
     caller: str
     request_id: str
     started: int
+    query: bytes = b""
 
 
 class Page(NamedTuple):
@@ -86,7 +89,7 @@ class Scoring:
         operator = "" if settings.metrics_open else "metrics"
         self._outcomes = Outcomes(system, system.report, settings) if system.report else None
         self._pages = {
-            "/score": Page("POST", "score", self._score),
+            system.path: Page("POST", "score", self._score),
             "/model": Page("GET", "model", self._model),
             "/metrics": Page("GET", operator, self._metrics, CONTENT_TYPE),
             "/livez": Page("GET", "", self._alive),
@@ -99,6 +102,9 @@ class Scoring:
         }
         if self._outcomes is not None:
             self._pages["/outcomes"] = Page("POST", "outcomes", self._report)
+        for page in pages_of(system):
+            answer = partial(self._lookup, Query(page))
+            self._pages[page.path] = Page("GET", "score", answer)
         hidden = {"/healthz", "/docs.json", "/"}
         pages = {path: page.method for path, page in self._pages.items() if path not in hidden}
         self._index = json.dumps({"system": system.name, "pages": pages}).encode()
@@ -133,7 +139,8 @@ class Scoring:
                 raise Refusal(405, "method", "the method is not allowed", fix, headers=allow)
             if page.right:
                 caller = self._gateway.admit(headers, scope.get("client"), page.right)
-            asked = Asked(headers, receive, caller, request_id, started)
+            query = scope.get("query_string", b"")
+            asked = Asked(headers, receive, caller, request_id, started, query)
             status, body = await page.answer(asked)
             kind = page.kind
         except RequestError as error:
@@ -177,6 +184,11 @@ class Scoring:
             if self._good % logs.SAMPLED == 0:
                 self._lines.answered(request_id=asked.request_id, caller=asked.caller)
         return 200, answer[1].encode()
+
+    async def _lookup(self, query: Query, asked: Asked) -> tuple[int, bytes]:
+        body = query.answer(self.live.predictor, asked.query)
+        self.metrics.page(query.page.path, time.perf_counter_ns() - asked.started)
+        return 200, body
 
     async def _report(self, asked: Asked) -> tuple[int, bytes]:
         body = await read_json(asked)

@@ -15,13 +15,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agora.adjustments import AdjustmentsError, parted
+from agora.adjustments import AdjustmentsError
+from agora.pipeline import is_of_items
 from agora.serving.breakers import CLOSED
 from agora.serving.golden import first_difference
 from agora.serving.lookups import STORE
 from agora.serving.predictor import Predictor
 from agora.serving.repeats import Repeats
-from agora.stores import deployments
+from agora.stores import deployments, indexes
 from agora.stores.adjustments import adjusted, pointer_path
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Live:
         system: The system.
         predictor: The current Predictor; read it once per request.
         problem: Why the deployed version is not the one served; empty if it is.
+        index_problem: Why the published index is not the one served; empty if it is.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Live:
                 breaker is not closed.
         """
         self.system = system
-        self.problem = ""
+        self.problem = self.index_problem = ""
         self._settings = settings
         self._online = online
         self._log = log
@@ -88,6 +90,7 @@ class Live:
         self._paths = (
             deployments.path_of(settings.deployments, system.name),
             pointer_path(settings.adjustments, system.name),
+            indexes.pointer_path(settings.indexes, system.name),
         )
         self._seen = self._mark()
         self._stopped = threading.Event()
@@ -112,9 +115,9 @@ class Live:
         try:
             pointer = deployments.read(self._settings.deployments, self.system.name)
             self.problem = ""
-            served = parted(self.predictor.pipeline.version)[0]
+            served = indexes.model_of(self.predictor.pipeline.version)
             if pointer is None or pointer.current.version == served:
-                self._adjust()
+                self._refresh()
             else:
                 self.predictor = self._open(pointer.current)
                 logger.info("%s: now serving version %s", self.system.name, pointer.current.version)
@@ -134,6 +137,7 @@ class Live:
             "feature_sets": [feature_set.id for feature_set in self.system.feature_sets],
             "online_store": _answers(self._online),
             "problem": self.problem or None,
+            **self._index(),
             "strangers": strangers(self.system.name),
             "breakers": self.predictor.breakers(),
             "counts": dict(self.predictor.counts),
@@ -169,6 +173,12 @@ class Live:
 
     def _predictor(self, model: Pipeline) -> Predictor:
         self._model = model
+        if is_of_items(model):
+            attached = indexes.attach(model, self._settings.indexes, self.system.name)
+            self._say_index(attached.problem)
+            # Not the index that the model came with: it would stand in memory beside this one.
+            self._model = attached.pipeline
+            return self._around(attached.pipeline)
         try:
             pipeline = self._adjusted()
         except AdjustmentsError as error:
@@ -183,12 +193,42 @@ class Live:
             observer=self._observer, repeats=self._repeats, remotes=self._remotes,
         )  # fmt: skip
 
-    def _adjust(self) -> None:
-        """Take the adjustments in force around the same model; those before stay if torn."""
-        pipeline = self._adjusted()
+    def _refresh(self) -> None:
+        """Take what is now in force around the same model; what was before stays if it is torn."""
+        pipeline = self._reindexed() if is_of_items(self._model) else self._adjusted()
         if pipeline.version != self.predictor.pipeline.version:
             self.predictor = self._around(pipeline)
             logger.info("%s: now serving version %s", self.system.name, pipeline.version)
+
+    def _reindexed(self) -> Pipeline:
+        """The model over the published index; what serves, if that cannot be used."""
+        served, model = self.predictor.pipeline, self._model
+        assert is_of_items(model), "only these have an index"
+        try:
+            number = indexes.current(self._settings.indexes, self.system.name)
+            if number is None or number == indexes.indexed(served.version)[1]:
+                self._say_index("")
+                return served
+            found = indexes.load(model, self._settings.indexes, self.system.name, number)
+        except indexes.UnusableIndexError as error:
+            self._say_index(str(error))
+            return served
+        self._say_index("")
+        self._model = found
+        return found
+
+    def _say_index(self, problem: str) -> None:
+        self.index_problem = problem
+        if problem:
+            logger.error("%s: the published index is not taken: %s", self.system.name, problem)
+
+    def _index(self) -> dict[str, Any]:
+        served = self.predictor.pipeline
+        if not is_of_items(served):
+            return {}
+        number = indexes.indexed(served.version)[1]
+        problem = self.index_problem or None
+        return {"index": {"number": number, "items": len(served.item_ids), "problem": problem}}
 
     def _adjusted(self) -> Pipeline:
         return adjusted(

@@ -76,6 +76,18 @@ class Lookups:
         self.breaker.succeeded()
         return Found(rows, True, rows.kept)
 
+    def kept(self, key: str) -> bytes | None:
+        """A value that `OnlineStore.keep` left; None also when the store does not answer."""
+        if self._store is None or self.breaker is None or not self.breaker.allows():
+            return None
+        try:
+            found = self._store.read_request((), (), key).kept
+        except Exception as error:
+            self.breaker.failed(error)
+            return None
+        self.breaker.succeeded()
+        return found
+
     def used(self, rows: RequestRows) -> list[FeaturesUsed]:
         """The rows as the log keeps them."""
         return [

@@ -88,6 +88,10 @@ class Metrics:
         """Count a request that got no answer."""
         self._refusals.labels(self._system, str(status), self._known("reason", reason)).inc()
 
+    def page(self, path: str, spent: int) -> None:
+        """Count an answer of a further page, as the stage `page/<name>`."""
+        self._stages.add({f"page{path}": spent})
+
     def outcome(self, *, is_new: bool) -> None:
         """Count an outcome that was reported."""
         self._outcomes.labels(self._system, "kept" if is_new else "known").inc()

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from agora.serving.pages import pages_of, schema_of
 from agora.stores.keys import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from agora.system import System
+    from agora.system import Page, System
 
 REFERENCE = "#/components/schemas/{model}"
 # JSON text may hold the null character; no id or code of ours does.
@@ -49,7 +50,7 @@ REFUSALS = {
     400: "The body is not JSON.",
     401: "The API key is missing, unknown, expired or revoked.",
     403: "The key's role may not do this.",
-    404: "No such answer was given.",
+    404: "There is no such thing.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "A field is missing, unknown or wrong.",
@@ -66,16 +67,19 @@ def openapi(system: System) -> dict[str, Any]:
     models: list[Any] = [(system.request, "validation"), (system.response, "serialization")]
     if system.report is not None:
         models.append((system.report, "validation"))
-    chosen, definitions = models_json_schema(models, ref_template=REFERENCE)
+    pages = pages_of(system)
+    answers: list[Any] = [(page.response, "serialization") for page in pages]
+    chosen, definitions = models_json_schema(
+        [*models, *(each for each in answers if each not in models)], ref_template=REFERENCE
+    )
     schemas = {**definitions["$defs"], "Error": ERROR}
     for model, mode in models:
         if mode == "validation":
-            for schema in schemas[model.__name__]["properties"].values():
-                _without_null(schema)
+            _sent(model.__name__, schemas)
     schemas[system.request.__name__]["examples"] = [dict(each) for each in system.golden]
     request, answer = (chosen[model] for model in models[:2])
     paths = {
-        "/score": _post("score", system.decision, request, "The answer.", answer, BODIED),
+        system.path: _post("score", system.decision, request, "The answer.", answer, BODIED),
         "/model": _get("model", "What is served.", "The model that answers.", MODEL, right="model"),
         "/metrics": _get(
             "metrics",
@@ -97,6 +101,8 @@ def openapi(system: System) -> dict[str, Any]:
         paths["/outcomes"] = _post(
             "outcomes", summary, reported, "It is kept.", KEPT, (*BODIED, 404)
         )
+    for page in pages:
+        paths[page.path] = _page(page, chosen[page.response, "serialization"])
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Agora: {system.name}", "version": "1", "description": system.decision},
@@ -122,6 +128,15 @@ def _get(
     operation = _operation(name, summary, right)
     operation["responses"]["200"] = _response(said, answer, kind)
     return {"get": operation}
+
+
+def _page(page: Page, answer: Any) -> dict[str, Any]:
+    found = _get(page.path.strip("/"), page.summary, "The answer.", answer, right="score")
+    found["get"]["parameters"] = schema_of(page)
+    for parameter in found["get"]["parameters"]:
+        _without_null(parameter["schema"])
+    found["get"]["responses"] |= {"404": _refusal(404), "422": _refusal(422)}
+    return found
 
 
 def _operation(name: str, summary: str, right: str) -> dict[str, Any]:
@@ -156,6 +171,28 @@ def _refusal(status: int) -> dict[str, Any]:
 
 def _content(schema: Any, kind: str = "application/json") -> dict[str, Any]:
     return {kind: {"schema": schema}}
+
+
+def _sent(name: str, schemas: dict[str, Any]) -> None:
+    """Say of all texts in a model, and in those inside it, that the null character is refused."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for schema in schemas[name].get("properties", {}).values():
+            for place in _places(schema):
+                _without_null(place)
+                if "$ref" in place:
+                    waiting.append(place["$ref"].rpartition("/")[2])
+
+
+def _places(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield schema
+    inside = [*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else ())]
+    for each in inside:
+        yield from _places(each)
 
 
 def _without_null(schema: dict[str, Any]) -> None:

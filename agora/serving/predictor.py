@@ -6,18 +6,21 @@ of now, or the lake as of each row's time) and meet in the columns that the pipe
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from agora.pipeline import is_of_items
+from agora.serving.answering import Choosing, Judging
+from agora.serving.identifiers import time_ordered_id
 from agora.serving.lookups import STORE, Lookups
 from agora.serving.observer import NullObserver
+from agora.serving.precomputed import key_of
 from agora.serving.repeats import Repeats
 from agora.serving.requests import Requests
-from agora.serving.tiers import Attempt, Tiers
+from agora.serving.tiers import Tiers
 from agora.stores.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from agora.cascade import Inferred, Verdict
     from agora.columns import RequestColumns
     from agora.pipeline import Pipeline
+    from agora.serving.answering import Answering, Judged
     from agora.serving.observer import Observer
-    from agora.serving.tiers import Remote
+    from agora.serving.tiers import Attempt, Outcome, Remote
     from agora.stores.lake import Lake
     from agora.stores.online import OnlineStore, RequestRows
     from agora.stores.predictions import PredictionLog
@@ -103,8 +106,13 @@ class Predictor:
         self._observer = observer or NullObserver()
         self._repeats = repeats or Repeats(system.name, 0)
         self._lookups = Lookups(system, online, self._observer)
-        self._tiers = Tiers(
+        tiers = Tiers(
             pipeline.tiers, pipeline.version, system.budgets, self._observer, remotes or {}
+        )
+        self._answering: Answering = (
+            Choosing(system, pipeline, tiers, self._observer, self._lookups.kept)
+            if is_of_items(pipeline)
+            else Judging(pipeline, tiers)
         )
         self._entities = tuple((entity.name, key) for entity, key in system.entities.items())
 
@@ -126,7 +134,7 @@ class Predictor:
             OutputError: The pipeline gave something that is not an answer.
             OSError: The log could not be written; the caller must not get the answer.
         """
-        flow = self._answering(request, caller, gateway_ns)
+        flow = self._flow(request, caller, gateway_ns)
         try:
             attempt = next(flow)
             while True:
@@ -139,7 +147,7 @@ class Predictor:
         self, request: BaseModel, caller: str | None = None, gateway_ns: int = 0
     ) -> Answer:
         """What `answer` does; a tier that another process runs, or a suspect one, is awaited."""
-        flow = self._answering(request, caller, gateway_ns)
+        flow = self._flow(request, caller, gateway_ns)
         try:
             attempt = next(flow)
             while True:
@@ -149,14 +157,15 @@ class Predictor:
             return answer
 
     def breakers(self) -> dict[str, str]:
-        """State of each circuit breaker: of the store, and of all tiers but the first."""
-        found = [*([self._lookups.breaker] if self._lookups.breaker else []), *self._tiers.breakers]
+        """State of each breaker: of the store, of retrieval, and of all tiers but the first."""
+        store = self._lookups.breaker
+        found = [*([store] if store else []), *self._answering.breakers]
         return {breaker.name: breaker.state for breaker in found}
 
-    def _answering(
+    def _flow(
         self, request: BaseModel, caller: str | None, gateway_ns: int
-    ) -> Generator[Attempt, Verdict | Exception, Answer]:
-        """Answer one request: yields each tier that is to be run."""
+    ) -> Generator[Attempt, Outcome, Answer]:
+        """Answer one request: yields what is to be run, as each tier."""
         started = time.perf_counter_ns()
         asked = Asked(
             request, caller, gateway_ns, self._repeats.key(self.pipeline.version, caller, request)
@@ -175,27 +184,18 @@ class Predictor:
         latencies = {"gateway": gateway_ns} if gateway_ns else {}
         looked_up = time.perf_counter_ns()
         latencies["feature_lookup"] = looked_up - started
-        matrix = self.pipeline.decode(columns)
-        decoded = time.perf_counter_ns()
-        latencies["feature_computation"] = decoded - looked_up
-        tiers: dict[str, int] = {}
-        inferred = yield from self._tiers.attempts(matrix, tiers, decoded - started + gateway_ns)
-        inferred_at = time.perf_counter_ns()
-        latencies["inference"] = inferred_at - decoded
-        latencies.update(tiers)
-        decided = self.pipeline.decide(inferred, matrix, columns)
-        output = {name: values[0] for name, values in decided.items()}
-        latencies["business_logic"] = time.perf_counter_ns() - inferred_at
-        fallbacks = [*(() if found.answered else (STORE,)), *inferred.skipped]
-        return self._given(asked, columns, found.rows, inferred, output, fallbacks, latencies, now)
+        judged = yield from self._answering.steps(
+            columns, latencies, looked_up - started + gateway_ns
+        )
+        fallbacks = [*(() if found.answered else (STORE,)), *judged.skipped]
+        return self._given(asked, columns, found.rows, judged, fallbacks, latencies, now)
 
     def _given(
         self,
         asked: Asked,
         columns: RequestColumns,
         rows: RequestRows,
-        inferred: Inferred,
-        output: dict[str, Any],
+        judged: Judged,
         fallbacks: list[str],
         latencies: dict[str, int],
         now: int,
@@ -203,7 +203,8 @@ class Predictor:
         """Check the answer, log it, count it."""
         began = time.perf_counter_ns()
         prediction_id, version = time_ordered_id(now), self.pipeline.version
-        decision, tier = output.get("decision"), self._tiers.name(inferred)
+        output, tier = judged.output, judged.tier
+        decision = output.get("decision")
         output["prediction_id"], output["model_version"] = prediction_id, version
         output["degraded"], output["fallbacks"] = bool(fallbacks), fallbacks
         response = self.response(output)
@@ -221,7 +222,7 @@ class Predictor:
                     entity_ids={name: fields[column] for name, column in self._entities},
                     request=sent,
                     features=self._lookups.used(rows),
-                    score=float(inferred.scores[0]),
+                    score=judged.score,
                     output=body,
                     decision=decision,
                     latencies=latencies,
@@ -238,6 +239,13 @@ class Predictor:
         self._count(fallbacks)
         self._observer.answered(latencies, tier, decision, fallbacks)
         return response, body
+
+    def kept_list(self, value: str) -> bytes | None:
+        """The answer that a batch made for a value of the field that lists are keyed by, as JSON.
+
+        None where there is none, or the store does not answer.
+        """
+        return self._lookups.kept(key_of(self.system.name, self.pipeline.version, value))
 
     def _repeated(self, body: str, source: str) -> Answer:
         self.counts["repeated"] += 1
@@ -284,13 +292,3 @@ class Predictor:
                 f"model {self.pipeline.version}: its output does not fit "
                 f"{self.system.response.__name__} in {', '.join(fields)}"
             ) from None
-
-
-def time_ordered_id(now: int) -> str:
-    """A version 7 UUID: sorted by its microsecond, then random."""
-    milliseconds, rest = divmod(now, 1000)
-    # RFC 9562, method 3: 12 bits hold the fraction of the millisecond.
-    fraction = rest * 4096 // 1000
-    chance = int.from_bytes(os.urandom(8)) >> 2
-    digits = f"{milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | chance:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -15,7 +15,9 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+import numpy as np
 
 from agora.cascade import Verdict, steps
 from agora.serving.breakers import Breaker
@@ -24,10 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 
     from agora.budgets import Budgets
+    from agora.candidates import Candidates
     from agora.cascade import Array, Inferred, Step, Tier
     from agora.serving.observer import Observer
 
     Remote: TypeAlias = Callable[[Array, Array, str], Awaitable[Verdict | None]]
+    Outcome: TypeAlias = Verdict | Candidates | Exception
+
+
+class Work(Protocol):
+    """What is tried."""
+
+    def run(self) -> Verdict | Candidates:
+        """Do it here and now."""
+        ...
+
 
 # Without a budget of its own a tier has this long.
 USUAL_SECONDS = 1.0
@@ -53,25 +66,25 @@ class Guard:
 
 
 class Attempt:
-    """One tier that is to be run now, in one of two ways.
+    """One tier, or the retrieval, that is to be run now, in one of two ways.
 
-    Both give a verdict, or what was raised.
+    Both give what it gives, or what was raised.
     """
 
-    __slots__ = ("_guard", "_pool", "_step", "_version")
+    __slots__ = ("_guard", "_pool", "_version", "_work")
 
-    def __init__(self, step: Step, guard: Guard, pool: ThreadPoolExecutor, version: str) -> None:
-        self._step = step
+    def __init__(self, work: Work, guard: Guard, pool: ThreadPoolExecutor, version: str) -> None:
+        self._work = work
         self._guard = guard
         self._pool = pool
         self._version = version
 
-    def run(self) -> Verdict | Exception:
+    def run(self) -> Outcome:
         """Here, blocking."""
         try:
             if not self._is_watched():
-                return self._step.run()
-            future = self._pool.submit(self._step.run)
+                return self._work.run()
+            future = self._pool.submit(self._work.run)
             try:
                 return future.result(self._guard.seconds)
             finally:
@@ -79,12 +92,12 @@ class Attempt:
         except Exception as error:
             return error
 
-    async def run_async(self) -> Verdict | Exception:
+    async def run_async(self) -> Outcome:
         """Without holding up the event loop, unless the tier runs here and is not suspect."""
         remote = self._guard.remote
         if remote is None:
             return await self._watched() if self._is_watched() else self.run()
-        step = self._step
+        step = cast("Step", self._work)
         try:
             async with asyncio.timeout(self._guard.seconds):
                 verdict = await remote(step.matrix, step.scores, self._version)
@@ -97,8 +110,8 @@ class Attempt:
         breaker = self._guard.breaker
         return breaker is not None and breaker.is_suspect
 
-    async def _watched(self) -> Verdict | Exception:
-        future = asyncio.wrap_future(self._pool.submit(self._step.run))
+    async def _watched(self) -> Outcome:
+        future = asyncio.wrap_future(self._pool.submit(self._work.run))
         try:
             async with asyncio.timeout(self._guard.seconds):
                 return await future
@@ -111,6 +124,7 @@ class Tiers:
 
     Attributes:
         breakers: Of all tiers but the first.
+        first: Name of the first.
     """
 
     def __init__(
@@ -143,6 +157,7 @@ class Tiers:
             )
             for number, tier in enumerate(self._tiers)
         }
+        self.first = self._tiers[0].name
         self.breakers = [guard.breaker for guard in self._guards.values() if guard.breaker]
         self._pool = ThreadPoolExecutor(WATCHED_AT_ONCE, thread_name_prefix="tier")
 
@@ -150,13 +165,17 @@ class Tiers:
         """The tier that gave the one score."""
         return str(self._tiers[inferred.tiers[0]].name)
 
+    def deepest(self, inferred: Inferred) -> str:
+        """The dearest tier that gave one of the scores; empty where there are none."""
+        return str(self._tiers[inferred.tiers.max()].name) if len(inferred.tiers) else ""
+
     def attempts(
         self, matrix: Array, spent: dict[str, int], used: int
-    ) -> Generator[Attempt, Verdict | Exception, Inferred]:
-        """Run the cascade for one row: yields each attempt and is sent what came of it.
+    ) -> Generator[Attempt, Outcome, Inferred]:
+        """Run the cascade for one request: yields each attempt and is sent what came of it.
 
         Args:
-            matrix: The decoded row.
+            matrix: The decoded row, or one row per candidate.
             spent: Gets the nanoseconds of each tier.
             used: Nanoseconds of the request's budget that are gone.
         """
@@ -183,19 +202,25 @@ class Tiers:
         return left >= 1e9 * guard.seconds and breaker.allows()
 
 
-def _accepted(outcome: Verdict | Exception, guard: Guard, took: int) -> Verdict | None:
+def _accepted(outcome: Outcome, guard: Guard, took: int) -> Verdict | None:
     """The verdict if it is one and came in time; the breaker hears of it."""
     if guard.breaker is None:
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return cast("Verdict", outcome)
     if not isinstance(outcome, Exception):
+        verdict = cast("Verdict", outcome)
         if took > 1e9 * guard.seconds:
             outcome = TimeoutError()
-        elif not math.isfinite(outcome.scores[0]):
+        elif not _is_finite(verdict.scores):
             outcome = ArithmeticError()
         else:
             guard.breaker.succeeded()
-            return outcome
+            return verdict
     guard.breaker.failed(outcome)
     return None
+
+
+def _is_finite(scores: Array) -> bool:
+    # One row is the common case, and numpy takes ten times as long for it.
+    return math.isfinite(scores[0]) if len(scores) == 1 else bool(np.isfinite(scores).all())

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from agora.adjustments import parted
 from agora.evaluation import CANDIDATE, Report
 from agora.pipeline import verify
 from agora.stores.cards import ModelCard, card_of
+from agora.stores.indexes import model_of
 from agora.stores.loggers import loggers_kept
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ class ModelRegistry:
         return Report.from_json((self._artifacts(system, version) / REPORT).read_text())
 
     def _artifacts(self, system: System, version: str) -> Path:
-        # Adjustments do not change a model's files.
-        number = self.alias(system, version) if version in ALIASES else parted(version)[0]
+        # Neither adjustments nor an index change a model's files.
+        number = self.alias(system, version) if version in ALIASES else model_of(version)
         rows = self._select(
             "select source from model_versions where name = :name and version = :version "
             "and current_stage <> 'Deleted_Internal'",
