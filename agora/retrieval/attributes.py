@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from agora.retrieval.hits import Array
 
-FEW = 20_000
+# Rows whose vectors are gathered and compared one by one; more are searched through a mask.
+FEW, GATHERED = 20_000, 8
 UNBOUND = (None, None)
 
 
@@ -96,14 +97,19 @@ class Attributes:
         if not conditions:
             return None
         first, *others = sorted(conditions, key=lambda condition: condition.count)
-        if first.count <= FEW:
-            rows = first.rows()
+        # Comparing all is quicker than gathering many.
+        if first.count * GATHERED > self.items:
+            mask = first.holds(slice(None))
             for condition in others:
-                rows = rows[condition.holds(rows)]
-            return Selection(rows=np.sort(rows))
-        mask = first.holds(slice(None))
+                mask &= condition.holds(slice(None))
+            return Selection(mask=mask)
+        rows = first.rows()
         for condition in others:
-            mask &= condition.holds(slice(None))
+            rows = rows[condition.holds(rows)]
+        if len(rows) <= FEW:
+            return Selection(rows=np.sort(rows))
+        mask = np.zeros(self.items, bool)
+        mask[rows] = True
         return Selection(mask=mask)
 
     def counts(self, name: str, rows: Array) -> dict[str, int]:
@@ -141,14 +147,15 @@ class Attributes:
         return Attributes(new_values, new_numbers)
 
     def save(self, folder: Path) -> None:
-        """Write `attributes.json` and one array."""
+        """Write `attributes.json` and one array per column."""
         texts = {name: list(column.names) for name, column in self._values.items()}
         (folder / "attributes.json").write_text(
             json.dumps({"values": texts, "numbers": list(self._numbers)})
         )
-        columns = {f"value_{name}": column.codes for name, column in self._values.items()}
-        columns |= {f"number_{name}": column.numbers for name, column in self._numbers.items()}
-        np.savez(folder / "attributes.npz", **columns)  # type: ignore[arg-type]
+        for name, column in self._values.items():
+            np.save(folder / f"value_{name}.npy", column.codes)
+        for name, numbers in self._numbers.items():
+            np.save(folder / f"number_{name}.npy", numbers.numbers)
 
     @classmethod
     def load(cls, folder: Path) -> Attributes:
@@ -159,12 +166,11 @@ class Attributes:
         """
         try:
             said: dict[str, Any] = json.loads((folder / "attributes.json").read_text())
-            with np.load(folder / "attributes.npz") as arrays:
-                loaded = cls({}, {name: arrays[f"number_{name}"] for name in said["numbers"]})
-                loaded._values = {
-                    name: _Values(np.array(names, object), arrays[f"value_{name}"])
-                    for name, names in said["values"].items()
-                }
+            loaded = cls({}, {n: np.load(folder / f"number_{n}.npy") for n in said["numbers"]})
+            loaded._values = {
+                name: _Values(np.array(names, object), np.load(folder / f"value_{name}.npy"))
+                for name, names in said["values"].items()
+            }
         except Exception as error:  # zip, json and numpy raise what they like on torn files
             raise RetrievalError(f"{folder}: attributes cannot be read ({error})") from error
         return loaded

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 # Items below which a scan is as quick as the lists.
 EXACT = 50_000
-MATRIX, ALIVE, TAIL, CONFIGURATION = "vectors.npy", "alive.npy", "tail.npz", "vectors.json"
+MATRIX, ALIVE, CONFIGURATION = "vectors.npy", "alive.npy", "vectors.json"
+# No zip: the seal of a pipeline refuses what may be a pickle.
+TAIL_ROWS, TAIL_VECTORS = "tail_rows.npy", "tail_vectors.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ class Vectors:
         """Write plain files."""
         np.save(folder / MATRIX, self._matrix)
         np.save(folder / ALIVE, self._alive)
-        np.savez(folder / TAIL, rows=self._tail.rows, vectors=self._tail.vectors)
+        np.save(folder / TAIL_ROWS, self._tail.rows)
+        np.save(folder / TAIL_VECTORS, self._tail.vectors)
         if self._lists is not None:
             self._lists.save(folder)
         said = _Said(len(self._matrix), self.width, self._lists is not None)
@@ -182,8 +185,7 @@ class Vectors:
             said = _Said(**json.loads((folder / CONFIGURATION).read_text()))
             matrix = np.load(folder / MATRIX, mmap_mode="r")
             alive = np.load(folder / ALIVE)
-            with np.load(folder / TAIL) as arrays:
-                tail = Tail(arrays["rows"], arrays["vectors"])
+            tail = Tail(np.load(folder / TAIL_ROWS), np.load(folder / TAIL_VECTORS))
             lists = Lists.load(folder) if said.has_lists else None
         except Exception as error:  # numpy, zip and faiss raise what they like on torn files
             raise RetrievalError(f"{folder}: the vectors cannot be read ({error})") from error
