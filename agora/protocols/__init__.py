@@ -28,7 +28,13 @@ def _fraud_handbook(path: Path, options: Mapping[str, str]) -> list[Row]:
     return run(path, options)
 
 
-PROTOCOLS: dict[str, Protocol] = {"fraud-handbook": _fraud_handbook}
+def _beir(path: Path, options: Mapping[str, str]) -> list[Row]:
+    from agora.protocols.beir import run
+
+    return run(path, options)
+
+
+PROTOCOLS: dict[str, Protocol] = {"fraud-handbook": _fraud_handbook, "beir": _beir}
 
 
 def row(

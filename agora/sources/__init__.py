@@ -6,9 +6,10 @@ fits a contract already.
 
 from __future__ import annotations
 
+from agora.sources.beir import BEIR
 from agora.sources.fraud_handbook import FRAUD_HANDBOOK
 from agora.sources.source import Source, SourceError, Summary
 
-SOURCES: dict[str, Source] = {source.name: source for source in (FRAUD_HANDBOOK,)}
+SOURCES: dict[str, Source] = {source.name: source for source in (FRAUD_HANDBOOK, BEIR)}
 
 __all__ = ["SOURCES", "Source", "SourceError", "Summary"]

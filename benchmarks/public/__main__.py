@@ -32,6 +32,12 @@ SETS = (
         "github.com/Fraud-Detection-Handbook/simulated-data-raw: its daily files, as one Parquet "
         "or CSV file or several",
     ),
+    PublicSet(
+        "beir",
+        "scifact",
+        "SciFact in BEIR's format (github.com/beir-cellar/beir): corpus.jsonl, queries.jsonl, "
+        "qrels/train.tsv and qrels/test.tsv",
+    ),
 )
 
 

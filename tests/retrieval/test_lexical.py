@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from agora.retrieval.highlights import highlight
 from agora.retrieval.hits import RetrievalError
 from agora.retrieval.lexical import CONFIGURATION, Lexical, Schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TITLES = [
     "Red running shoes",
