@@ -34,7 +34,17 @@ def _beir(path: Path, options: Mapping[str, str]) -> list[Row]:
     return run(path, options)
 
 
-PROTOCOLS: dict[str, Protocol] = {"fraud-handbook": _fraud_handbook, "beir": _beir}
+def _movielens(path: Path, options: Mapping[str, str]) -> list[Row]:
+    from agora.protocols.movielens import run
+
+    return run(path, options)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "fraud-handbook": _fraud_handbook,
+    "beir": _beir,
+    "movielens": _movielens,
+}
 
 
 def row(

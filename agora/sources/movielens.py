@@ -3,8 +3,9 @@
 `u.data` with `u.item` (100K), `ratings.dat` with `movies.dat` (1M, 10M), `ratings.csv` with
 `movies.csv` (later ones). A rating of `LIKED` and more lands as a purchase, a lower one as a click:
 our contracts know what customers do, not what they say. Films have no price or seller: all come
-from one seller, at one of no currency. Ratings made before 2000 land `LATER`, as our contracts take
-such times for those of a clock that was not set. (Harper and Konstan: The MovieLens Datasets, 2015.)
+from one seller, at one of no currency. Ratings made before 2000 land `LATER`, as our contracts
+take such times for those of a clock that was not set. (Harper and Konstan: The MovieLens Datasets,
+2015.)
 """
 
 from __future__ import annotations

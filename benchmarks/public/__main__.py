@@ -38,6 +38,11 @@ SETS = (
         "SciFact in BEIR's format (github.com/beir-cellar/beir): corpus.jsonl, queries.jsonl, "
         "qrels/train.tsv and qrels/test.tsv",
     ),
+    PublicSet(
+        "movielens",
+        "ml-100k",
+        "MovieLens 100K (grouplens.org/datasets/movielens/100k): u.data and u.item",
+    ),
 )
 
 
