@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     alert_webhook: str = Field(
         "", repr=False, description="URL that gets alerts as JSON; empty: they are logged."
     )
+    operator_key: str = Field(
+        "", repr=False, description="API key with which alerts read /metrics, unless it is open."
+    )
     public_data: Path | None = Field(None, description="Folder with the public data sets.")
 
     @field_validator("home")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from agora.alerts.availability import counted
 from agora.audit.cost import cost_sheet
 from agora.audit.latency import over_budget
 from agora.stores import decisions, deployments
@@ -26,6 +27,7 @@ Severity: TypeAlias = Literal["page", "ticket"]
 
 NAMES: dict[str, Severity] = {
     "service-down": "page",
+    "availability": "page",
     "store-down": "page",
     "deployment": "page",
     "breaker": "ticket",
@@ -126,6 +128,17 @@ def service(here: Situation) -> Iterator[Alert]:
         yield here.alert(name, f"the service answers without {part}", "" if part in names else part)
 
 
+def availability(here: Situation) -> Iterator[Alert]:
+    """The service must answer, not fail; what it does not hear at all is `service`'s."""
+    if deployments.read(here.settings.deployments, here.system.name) is None:
+        return
+    answered, failed = counted(here.settings, here.system.name, here.now)
+    total, most = answered + failed, 1 - here.system.budgets.availability
+    if total >= FEWEST and failed > most * total:
+        text = f"{failed / total:.2%} of {total:,.0f} requests failed in an hour, budget {most:.2%}"
+        yield here.alert("availability", text)
+
+
 def latency(here: Situation) -> Iterator[Alert]:
     """No stage may take longer than its budget."""
     for over in over_budget(here.system, here.lake, here.now - WINDOW, here.now):
@@ -224,7 +237,7 @@ def refused(here: Situation) -> Iterator[Alert]:
         yield here.alert("refused", f"version {last['version']} refused by {last['by']}: {why}")
 
 
-RULES = (service, latency, degraded, cost, freshness, quarantine, log_lag, refused)
+RULES = (service, availability, latency, degraded, cost, freshness, quarantine, log_lag, refused)
 
 
 def _newest_day(lake: Lake, table: str) -> tuple[Any, int] | None:
