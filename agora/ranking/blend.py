@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.ranking.interactions import top
-from agora.ranking.metrics import Judged, judge_lists, ndcg
+from agora.ranking.metrics import Judged, as_if, judge_lists, ndcg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +35,20 @@ class Fold:
         scores: Standardised, by model, (histories, items).
         seen: What is not shown again.
         wanted: What was held out.
+        relevant: How many items each history wants in all, of which those held out are a sample,
+            (histories,).
     """
 
-    scores: Mapping[str, Array]
+    scores: dict[str, Array]
     seen: Sparse
     wanted: Sparse
+    relevant: Array
+
+    def value(self, scores: Array, k: int) -> float:
+        """Mean nDCG of the k best, as if all that is wanted were known."""
+        lists = top(scores, k, self.seen)
+        judged = as_if(judge_lists(lists, *self.wanted.nonzero()), self.relevant)
+        return float(np.nanmean(ndcg(judged, k)))
 
 
 def standardised(scores: Array) -> Array:
@@ -83,7 +92,7 @@ def _pool(fold: Fold) -> tuple[dict[str, Array], Judged]:
     """Scores and gains of each history's best items, in the order of their pool."""
     total = np.asarray(sum(fold.scores.values()))
     items = top(total, POOL, fold.seen)
-    judged = judge_lists(items, *fold.wanted.nonzero())
+    judged = as_if(judge_lists(items, *fold.wanted.nonzero()), fold.relevant)
     there = items >= 0
     kept = np.where(there, items, 0)
     scores = {

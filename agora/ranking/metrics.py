@@ -80,6 +80,18 @@ def judge_lists(lists: Array, groups: Array, items: Array, gains: Array | None =
     )
 
 
+def as_if(judged: Judged, relevant: Array) -> Judged:
+    """The same lists as if so many items of gain 1 were relevant to each group, (groups,).
+
+    Where judgements are a sample of what is wanted, a group with few of them would weigh as much as
+    one with many; measured against what is wanted in all, ndcg and recall are linear in what is
+    found, and a sample's mean is that of all but for a factor.
+    """
+    depth = judged.gains.shape[1]
+    ideal = (np.arange(depth) < relevant[:, None]).astype(float)
+    return Judged(judged.gains, ideal, np.asarray(relevant))
+
+
 def ndcg(judged: Judged, k: int) -> Array:
     """Discounted gain over the best possible, (groups,); gain / log2(position + 1).
 
