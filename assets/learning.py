@@ -55,6 +55,7 @@ def training_set(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
                 **table_metadata(lake, f"{system.name}/training_set"),
                 "rows": counts("span", made.manifest.rows),
                 "positives": counts("span", made.manifest.positives),
+                **({"items": made.manifest.items} if system.items else {}),
                 "manifest": dg.MetadataValue.json(json.loads(made.manifest.to_json())),
             }
         )
@@ -177,5 +178,6 @@ def known_until(lake: Lake, system: System) -> datetime:
     The newest of the sets counts: one step builds all of them, and a set without an event on the
     last day has no row for it.
     """
-    days = [end_of(lake, feature_set.table, "feature_date") for feature_set in system.feature_sets]
+    sets = (*system.feature_sets, *(system.items.feature_sets if system.items else ()))
+    days = [end_of(lake, feature_set.table, "feature_date") for feature_set in sets]
     return datetime.combine(max(days), time(), UTC)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from agora.registry import SYSTEMS
 from agora.system import System
+from assets.index import index
 from assets.learning import evaluation, model, training_set
 from assets.monitoring import monitoring, outcomes
 from assets.serving import bento, features, prediction_log, predictions
@@ -22,15 +23,18 @@ def lifecycle(system: System, reads: Sequence[str]) -> list[dg.AssetsDefinition]
 
     Args:
         system: The system.
-        reads: Lake tables that its labelled rows and requests come from, as `marts/payments`.
+        reads: Lake tables that its labelled rows and requests, and its catalogue, come from, as
+            `marts/payments`.
     """
     tables = [feature_set.table for feature_set in system.feature_sets]
+    items = [each.table for each in system.items.feature_sets] if system.items else []
     return [
         features(system, tables),
-        training_set(system, [*tables, *reads]),
+        training_set(system, [*tables, *items, *reads]),
         model(system),
         evaluation(system),
         bento(system),
+        *([index(system, [*items, *reads])] if system.items else []),
         predictions(system, [*tables, *reads]),
         prediction_log(system),
         outcomes(system, reads),

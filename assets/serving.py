@@ -9,10 +9,13 @@ import dagster as dg
 from agora.deployment import DeploymentError, deploy
 from agora.evaluation import Report
 from agora.online_features import publish
+from agora.pipeline import Pipeline, is_of_items
 from agora.serving import Predictor
+from agora.serving.precomputed import publish_lists
 from agora.settings import Settings
 from agora.stores.adjustments import adjusted
 from agora.stores.drain import PARTITION, drain
+from agora.stores.indexes import attach
 from agora.stores.lake import Lake, Window
 from agora.stores.models import ModelRegistry
 from agora.stores.online import OnlineStore
@@ -124,14 +127,16 @@ def refuse_what_is_closed(
 
 
 def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
-    """`<system>/predictions`."""
+    """`<system>/predictions`; lists are kept in the online store too, where the system says so."""
     asset = asset_of(system)
+    kept = system.items if system.items and system.items.keyed_by else None
 
     @asset(
         "predictions",
         kinds={"deltalake", "polars"},
         tags=SCORING,
-        deps=[[system.name, "bento"], *keys_of(tables)],
+        deps=[[system.name, "index" if system.items else "bento"], *keys_of(tables)],
+        required_resource_keys={"online"} if kept else set(),
         partitions_def=DAILY,
         backfill_policy=ONE_RUN,
         description="One row per request of the day, scored by the champion as of then.",
@@ -142,9 +147,7 @@ def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
-        champion = models.load(system)
-        pipeline = adjusted(champion, settings.adjustments, system.name, system.entities)
-        predictor = Predictor(system, pipeline, lake=lake)
+        predictor = Predictor(system, in_force(system, models, settings), lake=lake)
         table, rows, decisions = f"{system.name}/predictions", {}, {}
         # A commit per day: memory stays that of a day, and a run that dies keeps the days before.
         for day in map(date.fromisoformat, context.partition_keys):
@@ -154,16 +157,26 @@ def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
             rows[str(day)] = frame.height
             for decision, count in frame["decision"].value_counts().iter_rows():
                 decisions[str(decision)] = decisions.get(str(decision), 0) + count
+        lists = publish_lists(system, kept, context.resources.online, frame) if kept else 0
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(lake, table),
                 "version": predictor.pipeline.version,
                 "rows_by_day": counts("day", rows),
                 "decisions": counts("decision", decisions),
+                **({"lists": lists} if kept else {}),
             }
         )
 
     return scored
+
+
+def in_force(system: System, models: ModelRegistry, settings: Settings) -> Pipeline:
+    """The champion as it serves: over the published index, or with the adjustments in force."""
+    champion = models.load(system)
+    if is_of_items(champion):
+        return attach(champion, settings.indexes, system.name).pipeline
+    return adjusted(champion, settings.adjustments, system.name, system.entities)
 
 
 def prediction_log(system: System) -> dg.AssetsDefinition:

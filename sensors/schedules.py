@@ -19,11 +19,22 @@ DAILY_MART = dg.AssetKey(["marts", "payments"])
 STAGES = ("features", "predictions", "prediction_log", "outcomes", "monitoring")
 """What a system does every day, whether it is trained or not."""
 
+INDEX = ("index",)
+"""What a system of items has too: a new index every day, and one with each new model."""
+
+
+def stages_of(system: System) -> tuple[str, ...]:
+    """What this system does every day."""
+    return (*(INDEX if system.items else ()), *STAGES)
+
+
 daily_job = dg.define_asset_job(
     "daily",
     selection=(
         dg.AssetSelection.groups("raw", "quarantine", "staging", "marts", "features")
-        | dg.AssetSelection.assets(*([name, stage] for name in SYSTEMS for stage in STAGES))
+        | dg.AssetSelection.assets(
+            *([name, stage] for name, system in SYSTEMS.items() for stage in stages_of(system))
+        )
     ),
     description="A day from landing files to online features, predictions, outcomes, monitoring.",
 )
@@ -35,10 +46,12 @@ def training_jobs() -> list[Any]:
     return [
         dg.define_asset_job(
             f"{name}_training",
-            selection=dg.AssetSelection.assets(*([name, stage] for stage in stages)),
+            selection=dg.AssetSelection.assets(
+                *([name, stage] for stage in (*stages, *(INDEX if system.items else ())))
+            ),
             description=f"Train, evaluate and, if the gate holds, deploy {name}.",
         )
-        for name in SYSTEMS
+        for name, system in SYSTEMS.items()
     ]
 
 

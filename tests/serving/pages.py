@@ -26,7 +26,9 @@ from tests.toy_system import PAYMENT, ToyPipeline, toy_system
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agora.pipeline import Pipeline
     from agora.settings import Settings
+    from agora.system import System
 
 
 class Unplugged(MemoryOnlineStore):
@@ -84,19 +86,25 @@ async def _nowhere(*_: Any) -> None:
 @contextmanager
 def pages(settings: Settings) -> Iterator[Pages]:
     """A toy service on this home."""
-    system = replace(toy_system(), report=Outcome)
+    with pages_of(replace(toy_system(), report=Outcome), ToyPipeline("1"), settings) as opened:
+        yield opened
+
+
+@contextmanager
+def pages_of(system: System, pipeline: Pipeline, settings: Settings) -> Iterator[Pages]:
+    """A system's service on this home, answering with a deployed pipeline."""
     folder = settings.home / "model"
-    ToyPipeline("1").save(folder)
+    pipeline.save(folder)
     deployed = Deployment(
-        system="toy", version="1", bento="toy:1", model=str(folder),
-        golden=golden_answers(system, ToyPipeline("1")), deployed_at=datetime.now(UTC),
+        system=system.name, version="1", bento=f"{system.name}:1", model=str(folder),
+        golden=golden_answers(system, pipeline), deployed_at=datetime.now(UTC),
     )  # fmt: skip
     deployments.write(settings.deployments, Pointer(current=deployed))
     scoring, store, lines = Scoring(system, settings), Unplugged(), io.StringIO()
     scoring.open()
     logs.configure(lines)
-    scoring._lines = logs.RequestLog("toy", lines)
-    log = FilePredictionLog(settings.prediction_log / "toy")
+    scoring._lines = logs.RequestLog(system.name, lines)
+    log = FilePredictionLog(settings.prediction_log / system.name)
     scoring.live = Live(system, settings, store, log, observer=scoring.metrics)
     yield Pages(ScoringFirst(_nowhere, scoring), scoring, settings, store, lines)
     scoring.live.close()

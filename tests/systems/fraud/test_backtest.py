@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from agora.cli import app
 from agora.serving import Predictor
+from agora.settings import Settings
 from agora.stores.drain import drain
 from agora.stores.lake import Lake
+from agora.stores.models import ModelRegistry
 from agora.stores.predictions import FilePredictionLog
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.backtest import backtest, judge
 from agora.systems.fraud.costs import Costs
 from agora.systems.fraud.pipeline import FraudPipeline, Params
 from agora.systems.fraud.routing import Acting
+from agora.systems.fraud.rulebook import BOOK as BOOK_OF_FRAUD
 from agora.systems.fraud.rules import Rule, Rulebook, RuleError, at_least
+from tests.reports import report
 from tests.systems.synthetic import rows, training_set
 
 if TYPE_CHECKING:
@@ -161,3 +167,25 @@ def test_without_a_log_the_training_set_is_judged(tmp_path: Path) -> None:
     assert hits["large_amount@1"] == (made.frame["amount"] >= 1_000).sum()
     later = made.frame["event_at"].dt.date().max()
     assert backtest(lake, start=later).payments < made.frame.height
+
+
+@pytest.mark.slow
+def test_the_command_asks_the_champion_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, made = Settings(home=tmp_path), training_set(SYSTEM, 3_000)
+    made.save(Lake(here.lake))
+    pipeline = FraudPipeline(Params.quick()).fit(made)
+    models = ModelRegistry(here)
+    version = models.register(SYSTEM, pipeline, made.manifest, report(), table_version=0)
+    monkeypatch.setattr("agora.commands.models.settings", lambda: here)
+    before = CliRunner().invoke(app, ["backtest", "fraud"])
+    models.promote(SYSTEM, version)
+    after = CliRunner().invoke(app, ["backtest", "fraud"])
+    assert (before.exit_code, after.exit_code) == (0, 0)
+    assert before.output.count("| no champion |") == len(BOOK_OF_FRAUD.rules)
+    assert "no champion" not in after.output
+    for note in pipeline.acting_.notes.values():
+        assert not note.startswith("shadow") or note in after.output
+    for score in pipeline.acting_.scores.values():
+        assert f"at a score of {score:.3f} |" in after.output
