@@ -87,7 +87,7 @@ def test_unit_tests_pass_and_an_empty_build_never_writes(built: tuple[Settings, 
         cwd=PROJECT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "8 unit tests" in done.stdout
+    assert "12 unit tests" in done.stdout
     assert {name: lake.version(name) for name in lake.tables()} == before
 
 

@@ -2,9 +2,10 @@
   Sums over windows of days, for every midnight of the run, of what `held` holds: one row per version of an event with
   the entity's id, `event_day`, `first_day`, `last_day` and the measures.
 
-  A version enters each window on the first midnight that counts it and leaves it on the first that no longer does, so it
-  costs two rows a window however long that is, and the sums are running ones. They must be of whole numbers or
-  decimals: then taking away leaves nothing behind.
+  A version enters all windows that reach back to it on the first midnight that counts it, leaves each when it is too
+  old and the rest when it is superseded. So it costs a row a window and one or two more, however long the windows are,
+  and the sums are running ones. Measures must be whole: their sums are exact as doubles, so taking away leaves nothing
+  behind.
 
   An entity has a row while a version of the last 31 days names it, in whatever state: the last row says zero.
 
@@ -19,33 +20,51 @@ with spans as (
     select
         {{ entity_id }},
         event_day,
-        first_day,
         last_day,
+        greatest(first_day, {{ window_start(mart) }}) as entered,
         {%- for measure in measures %}
-        sum({{ measure }}) as {{ measure }},
+        sum({{ measure }}::double) as {{ measure }},
         {%- endfor %}
-        count(*) as versions
+        count(*)::double as versions
     from held
-    where {{ entity_id }} is not null
-    group by {{ entity_id }}, event_day, first_day, last_day
+    where
+        {{ entity_id }} is not null
+        and greatest(first_day, {{ window_start(mart) }}) < least({{ window_end(mart) }}, event_day + 31)
+    group by {{ entity_id }}, event_day, last_day, entered
 ),
 
-stays as (
-    select
-        *,
-        unnest([{{ lengths | join(', ') }}, null]) as days,
-        greatest(first_day, {{ window_start(mart) }}) as entered,
-        if(days is null, event_day + 31, least(last_day + 1, event_day + days)) as abandoned
+expiries as (
+    select *, unnest([{{ lengths | join(', ') }}, 31]) as days
     from spans
 ),
 
+-- Windows from `shortest` to `longest` take the version in or let it go; 31 days is that of all versions.
 changes as (
     select
         *,
-        unnest([entered, abandoned]) as feature_date,
-        unnest([1, -1]) as direction
-    from stays
-    where entered < abandoned and entered < {{ window_end(mart) }}
+        entered as feature_date,
+        if(last_day < entered, 31, entered - event_day + 1) as shortest,
+        31 as longest,
+        1.0::double as direction
+    from spans
+    union all
+    select
+        * exclude (days),
+        event_day + days,
+        days,
+        days,
+        -1
+    from expiries
+    where event_day + days > entered and (days = 31 or last_day is null or event_day + days <= last_day + 1)
+    union all
+    select
+        *,
+        last_day + 1,
+        last_day + 2 - event_day,
+        30,
+        -1
+    from spans
+    where last_day >= entered
 ),
 
 sums as (
@@ -54,10 +73,12 @@ sums as (
         feature_date,
         {%- for measure, windows in measures.items() %}
         {%- for window in windows %}
-        sum(direction * {{ measure }}) filter (where days = {{ window }}) as {{ measure }}_{{ window }}d,
+        sum(direction * {{ measure }}) filter (
+            where shortest <= {{ window }} and longest >= {{ window }}
+        ) as {{ measure }}_{{ window }}d,
         {%- endfor %}
         {%- endfor %}
-        sum(direction * versions) filter (where days is null) as versions
+        sum(direction * versions) filter (where longest = 31) as versions
     from changes
     where feature_date < {{ window_end(mart) }}
     group by {{ entity_id }}, feature_date
@@ -86,9 +107,9 @@ where versions > 0
 {% endmacro %}
 
 {#
-  The share of those who look at a place of a list, counted from 1: what a click at that place is worth. A fixed curve,
-  the discount of DCG; the one place where it is declared.
+  The share of customers, in millionths, who look at a place of a list, counted from 1. A fixed curve, the discount of
+  DCG; the one place where it is declared.
 #}
 {% macro examination(position) -%}
-    (1 / log2({{ position }} + 1))::decimal(9, 6)
+    round(1000000 / log2({{ position }} + 1))
 {%- endmacro %}

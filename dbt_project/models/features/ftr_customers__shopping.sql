@@ -24,7 +24,7 @@ held as (
         (acted.kind = 'cart')::integer as cart_count,
         (acted.kind = 'purchase')::integer as purchase_count,
         (acted.kind = 'click' and catalogue.price is not null)::integer as priced_count,
-        if(acted.kind = 'click', coalesce(catalogue.price, 0), 0)::decimal(18, 4) as price_sum
+        if(acted.kind = 'click', round(coalesce(catalogue.price, 0) * 10000), 0) as price_myriadths
     from acted
     asof left join catalogue
         on acted.product_id = catalogue.product_id and acted.arrived_at >= catalogue.known_at
@@ -36,7 +36,7 @@ sums as (
         'cart_count': windows,
         'purchase_count': windows,
         'priced_count': [30],
-        'price_sum': [30],
+        'price_myriadths': [30],
     }) }}
 ),
 
@@ -51,10 +51,10 @@ select
     sums.feature_date,
     {%- for count in counts %}
     {%- for window in windows %}
-    sums.{{ count }}_{{ window }}d::double as {{ count }}_{{ window }}d,
+    sums.{{ count }}_{{ window }}d as {{ count }}_{{ window }}d,
     {%- endfor %}
     {%- endfor %}
-    sums.price_sum_30d::double / nullif(sums.priced_count_30d, 0)::double as clicked_price_mean_30d,
+    sums.price_myriadths_30d / 10000 / nullif(sums.priced_count_30d, 0) as clicked_price_mean_30d,
     coalesce(category_counts.category_count_30d, 0)::double as category_count_30d
 from sums
 left join category_counts

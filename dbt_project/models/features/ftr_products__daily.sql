@@ -25,7 +25,7 @@ held as (
         0 as click_count,
         0 as cart_count,
         0 as purchase_count,
-        {{ examination('position') }} as look_count,
+        {{ examination('position') }} as look_millionths,
         0 as list_click_count,
         0 as list_purchase_count
     from shown
@@ -51,7 +51,7 @@ sums as (
         'click_count': windows,
         'cart_count': windows,
         'purchase_count': windows,
-        'look_count': [30],
+        'look_millionths': [30],
         'list_click_count': [30],
         'list_purchase_count': [30],
     }) }}
@@ -61,8 +61,8 @@ sums as (
 rates as (
     select
         feature_date,
-        sum(list_click_count_30d)::double / nullif(sum(look_count_30d), 0)::double as click_rate,
-        sum(list_purchase_count_30d)::double / nullif(sum(look_count_30d), 0)::double as purchase_rate
+        1000000 * sum(list_click_count_30d) / nullif(sum(look_millionths_30d), 0) as click_rate,
+        1000000 * sum(list_purchase_count_30d) / nullif(sum(look_millionths_30d), 0) as purchase_rate
     from sums
     group by feature_date
 ),
@@ -105,12 +105,12 @@ select
     sums.feature_date,
     {%- for count in counts %}
     {%- for window in windows %}
-    sums.{{ count }}_{{ window }}d::double as {{ count }}_{{ window }}d,
+    sums.{{ count }}_{{ window }}d as {{ count }}_{{ window }}d,
     {%- endfor %}
     {%- endfor %}
     {%- for kind in ['click', 'purchase'] %}
-    (sums.list_{{ kind }}_count_30d::double + {{ prior }} * rates.{{ kind }}_rate)
-    / (sums.look_count_30d::double + {{ prior }}) as {{ kind }}_rate_30d,
+    (sums.list_{{ kind }}_count_30d + {{ prior }} * rates.{{ kind }}_rate)
+    / (sums.look_millionths_30d / 1000000 + {{ prior }}) as {{ kind }}_rate_30d,
     {%- endfor %}
     {{ days_between('last_bought.bought_at', '(sums.feature_date + 1)::timestamptz') }} as days_since_purchase,
     coalesce(customer_counts.customer_count_30d, 0)::double as customer_count_30d
