@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agora.settings import Settings
-from agora.stores.valkey import stop_online
-from tests.bentos.services import Service, fit_versions, point, serving
+from tests.bentos.services import Service, fit_versions, serving_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +21,5 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def guarded(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that no test kills."""
-    settings = Settings(home=tmp_path_factory.mktemp("guarded"))
-    point(settings, models["1"])
-    with serving(settings, settings.home / "service.log") as running:
+    with serving_model(tmp_path_factory.mktemp("guarded"), models["1"]) as running:
         yield running
-    stop_online(settings)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from agora.deployment.process import running
 from agora.serving.golden import golden_answers
+from agora.settings import Settings
 from agora.stores import deployments
 from agora.stores.deployments import Deployment, Pointer
 from agora.stores.keys import ROLES, KeyStore
+from agora.stores.valkey import stop_online
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.pipeline import FraudPipeline, Params
 from tests.systems.synthetic import training_set
@@ -24,8 +26,6 @@ from tests.systems.synthetic import training_set
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-
-    from agora.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 QUICK = Params.quick()
@@ -124,3 +124,13 @@ def serving(settings: Settings, log: Path) -> Iterator[Service]:
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)
         yield service
+
+
+@contextmanager
+def serving_model(home: Path, model: Path) -> Iterator[Service]:
+    """The service with a saved pipeline, in a home of its own."""
+    settings = Settings(home=home)
+    point(settings, model)
+    with serving(settings, home / "service.log") as running_service:
+        yield running_service
+    stop_online(settings)

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from agora.settings import Settings
 from agora.stores.drain import drain
 from agora.stores.keys import KeyStore
 from agora.stores.lake import Lake
 from agora.stores.outcome_inbox import OutcomeInbox
-from agora.stores.valkey import stop_online
-from tests.bentos.services import PAYMENT, PROJECT, Service, point, serving
+from tests.bentos.services import PAYMENT, PROJECT, Service, point, serving_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +27,8 @@ pytestmark = pytest.mark.xdist_group("fraud_service")
 
 @pytest.fixture(scope="module")
 def service(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = Settings(home=tmp_path_factory.mktemp("home"))
-    point(settings, models["1"])
-    with serving(settings, settings.home / "service.log") as running:
+    with serving_model(tmp_path_factory.mktemp("home"), models["1"]) as running:
         yield running
-    stop_online(settings)
 
 
 def test_a_payment_is_answered_and_logged(service: Service) -> None:
