@@ -5,13 +5,13 @@ Each command reads its arguments, calls one function and prints what came of it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agora.commands import audit, keys, models
+from agora.commands import audit, keys, models, movielens, simulation
 from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 ingest_app = typer.Typer(help="Bring data into the landing folders.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(keys.app, name="keys")
+ingest_app.command("movielens")(movielens.ingest)
+app.add_typer(simulation.app, name="simulate")
 for command in (
     audit.trace,
     audit.cost,
@@ -52,35 +54,6 @@ def demo(
     except KeyboardInterrupt as error:
         console.print("Stopped. The last good state is kept; `make demo` goes on from here.")
         raise typer.Exit(130) from error
-
-
-@app.command()
-def simulate(
-    start: Day = None,
-    days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 75,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 7,
-    payments_per_day: Annotated[int, typer.Option(min=1)] = 2500,
-    fraud_share: Annotated[float, typer.Option(help="Share of frauds, 0.001 to 0.01.")] = 0.005,
-    drift_at: Day = None,
-) -> None:
-    """Write a simulated marketplace into the landing folders, day by day."""
-    from agora.simulator import Params
-    from agora.simulator import simulate as run
-
-    first = start.date() if start else datetime.now(UTC).date() - timedelta(days=days)
-    try:
-        params = Params(
-            seed=seed,
-            start=first,
-            days=days,
-            payments_per_day=payments_per_day,
-            fraud_share=fraud_share,
-            drift_at=drift_at.date() if drift_at else None,
-        )
-    except ValueError as error:
-        raise fail(str(error)) from error
-    summary = run(params, Path(settings().landing), settings().home / "truth")
-    console.print(summary)
 
 
 @ingest_app.command("files")

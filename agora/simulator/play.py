@@ -124,7 +124,7 @@ def play(world: World, plan: Plan, shop: Shop, seed: int) -> Played:
         shop: Makes the lists.
         seed: Of what customers do.
     """
-    random = stream(seed, f"doings {plan.tag}")
+    random = stream(seed, f"doings {plan.stream}")
     pages, lists, events = [], [], nothing_done()
     goes_on = plan.enters_by_home
     for turn, surface in enumerate(ROUNDS):
@@ -144,6 +144,13 @@ def nothing_done() -> Events:
     return Events(*(np.zeros(0, dtype=np.int64) for _ in fields(Events)))
 
 
+def nothing_shown(pages: Pages) -> Lists:
+    """Empty lists."""
+    shape = (len(pages.visit), pages.length)
+    found = np.zeros(shape[0], dtype=np.int64)
+    return Lists(np.full(shape, -1), np.full(shape, np.nan), found)
+
+
 def joined(*parts: Events) -> Events:
     """Several events as one."""
     return Events(
@@ -157,7 +164,7 @@ def _pages(plan: Plan, turn: int, visit: Ints, events: Events) -> Pages:
         turn=turn,
         surface=ROUNDS[turn],
         visit=visit,
-        moment=plan.start_at[visit] + turn * BETWEEN_PAGES,
+        moment=plan.start_at[visit] + int(turn * BETWEEN_PAGES * plan.pace),
         customer=plan.customer[visit],
         is_known=plan.is_known[visit],
         queries=None if queries is None else queries.take(visit),
@@ -193,12 +200,13 @@ def _doings(world: World, plan: Plan, pages: Pages, lists: Lists, drawn: Floats)
     drawn = drawn[:, :, : product.shape[1]]
     done = drawn[:, 0] < examined * click
     # A click, then the cart, then the till: all within the time that the page is open.
-    at = pages.moment[:, None] + ((2 + 2 * places + 10 * drawn[:, 3]) * SECOND).astype(np.int64)
+    second = SECOND * plan.pace
+    at = pages.moment[:, None] + ((2 + 2 * places + 10 * drawn[:, 3]) * second).astype(np.int64)
     parts = []
     for kind, chance in enumerate((click, cart, purchase)):
         if kind:
             done = done & (drawn[:, kind] < chance)
-            at = at + ((5 + 15 * drawn[:, 3 + kind]) * SECOND).astype(np.int64)
+            at = at + ((5 + 15 * drawn[:, 3 + kind]) * second).astype(np.int64)
         row, place = np.nonzero(done)
         parts.append(
             Events(

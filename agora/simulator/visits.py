@@ -35,6 +35,8 @@ class Plan:
 
     Attributes:
         tag: Part of all identifiers: the day, and which run of it.
+        stream: Name of the random streams; equal ones give equal visits.
+        pace: Length of pauses as a share of what people take.
         start_at: Microseconds UTC.
         customer: Who comes.
         is_known: Whether the customer has signed in.
@@ -47,6 +49,8 @@ class Plan:
     """
 
     tag: str
+    stream: str
+    pace: float
     start_at: Ints
     customer: Ints
     is_known: Bools
@@ -61,7 +65,9 @@ class Plan:
         return len(self.start_at)
 
 
-def make_plan(world: World, day: date, count: int, seed: int, tag: str) -> Plan:
+def make_plan(
+    world: World, day: date, count: int, seed: int, tag: str, part: str | None = None
+) -> Plan:
     """`count` visits on a day; the day may lie after the simulated span.
 
     Args:
@@ -70,8 +76,10 @@ def make_plan(world: World, day: date, count: int, seed: int, tag: str) -> Plan:
         count: Visits.
         seed: Of the visits; the world has its own.
         tag: Part of all identifiers, unique for each run of a day.
+        part: Name of the random streams; the tag by default.
     """
-    random = stream(seed, f"visits {day}")
+    part = part or tag
+    random = stream(seed, f"visits {part}")
     params, customers = world.params, world.marketplace.customers
     midnight = microseconds(day)
     customer = draw_customers(random, world.marketplace, np.full(count, midnight))
@@ -93,6 +101,8 @@ def make_plan(world: World, day: date, count: int, seed: int, tag: str) -> Plan:
     enters = random.random(count) < ENTERS_BY_HOME
     return Plan(
         tag=tag,
+        stream=part,
+        pace=1.0,
         start_at=start_at,
         customer=customer,
         is_known=random.random(count) >= params.anonymous_share,
