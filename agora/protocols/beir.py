@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 SYSTEM = "search"
 DEPTH, CUT = 100, 10
-WEIGHTS = tuple(np.round(np.arange(0.0, 1.01, 0.1), 1).tolist())
+WEIGHTS: tuple[float, ...] = tuple(tenth / 10 for tenth in range(11))
 OPTIONS = ("home", "encoder", "train", "test")
 TARGETS = {"scifact": {"ndcg_at_10": 0.74, "recall_at_100": 0.96}}
 # Thakur and others 2021, Pyserini's reproductions, Su and others 2022, Wang and others 2022.

@@ -76,10 +76,16 @@ class Documents:
         self._title_stems = self._stems([analyzer.stems(text) for text in titles])
         self._sentence_stems = self._stems([analyzer.stems(text) for text in flat])
         self._pairs = self._stems([_pairs(analyzer.stems(text)) for text in whole])
-        counts = np.asarray((self._resized(self._whole_stems) > 0).sum(axis=0)).ravel()
-        pair_counts = np.asarray((self._resized(self._pairs) > 0).sum(axis=0)).ravel()
-        counts = np.maximum(counts, pair_counts)
+        self._weighted = self._whole_stems.copy()
+        for matrix in (self._whole_stems, self._title_stems, self._sentence_stems, self._pairs):
+            # How often matters to the likeness alone.
+            matrix.data = np.ones_like(matrix.data)
+        counts = np.zeros(len(self._codes))
+        for matrix in (self._whole_stems, self._pairs):
+            found = np.asarray(matrix.sum(axis=0)).ravel()
+            counts[: len(found)] = np.maximum(counts[: len(found)], found)
         self._rarity = np.log1p((len(texts) - counts + 0.5) / (counts + 0.5))
+        self._weighted = _weighted(self._weighted, self._rarity)
 
     def ask(self, query: str, vector: Array) -> Evidence:
         """Candidates of a query with what speaks for each."""
@@ -143,11 +149,6 @@ class Documents:
         found.sum_duplicates()
         return found
 
-    def _resized(self, matrix: Any) -> Any:
-        matrix = matrix.copy()
-        matrix.resize((matrix.shape[0], len(self._codes)))
-        return matrix
-
     def _coverage(self, matrix: Any, stems: Sequence[str]) -> Array:
         """Share of the query's stems, the rare ones counting more, that each text holds."""
         known = sorted({self._codes[stem] for stem in stems if stem in self._codes})
@@ -157,22 +158,22 @@ class Documents:
         total = self._rarity[known].sum() + unknown * self._rarity.max()
         weights = np.zeros(matrix.shape[1])
         weights[inside] = self._rarity[inside]
-        held = matrix.copy()
-        held.data = np.ones_like(held.data)
-        return np.asarray(held @ weights / max(total, 1e-9))
+        return np.asarray(matrix @ weights / max(total, 1e-9))
 
     def _likeness(self, believed: Array) -> Array:
         """Likeness of words to the believed documents: cosine of rarity-weighted stems."""
-        from scipy.sparse import diags_array
-
-        if not hasattr(self, "_weighted"):
-            matrix = self._whole_stems.copy()
-            matrix.data = np.log1p(matrix.data)
-            weighted = matrix @ diags_array(self._rarity[: matrix.shape[1]])
-            norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-            self._weighted = (diags_array(1 / np.maximum(norms, 1e-9)) @ weighted).tocsr()
         centre = np.asarray(self._weighted[believed].sum(axis=0)).ravel() / max(len(believed), 1)
         return np.asarray(self._weighted @ centre)
+
+
+def _weighted(counts: Any, rarity: Array) -> Any:
+    """Rows of length 1 of stems by rarity: sparse (texts, stems)."""
+    from scipy.sparse import diags_array
+
+    counts.data = np.log1p(counts.data)
+    weighted = counts @ diags_array(rarity[: counts.shape[1]])
+    norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+    return (diags_array(1 / np.maximum(norms, 1e-9)) @ weighted).tocsr()
 
 
 def _pairs(stems: Sequence[str]) -> list[str]:

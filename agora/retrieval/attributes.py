@@ -57,7 +57,9 @@ class Attributes:
     """
 
     def __init__(
-        self, values: Mapping[str, Sequence[str | None]], numbers: Mapping[str, Array]
+        self,
+        values: Mapping[str, Sequence[str | None] | Array],
+        numbers: Mapping[str, Array],
     ) -> None:
         self._values = {name: _Values.of(column) for name, column in values.items()}
         self._numbers = {name: _Numbers(np.asarray(column)) for name, column in numbers.items()}
@@ -193,7 +195,7 @@ class _Values:
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
 
     @classmethod
-    def of(cls, column: Sequence[str | None]) -> _Values:
+    def of(cls, column: Sequence[str | None] | Array) -> _Values:
         code: dict[str | None, int] = {}
         codes = np.fromiter(
             (code.setdefault(value, len(code)) for value in column), np.int32, len(column)

@@ -119,7 +119,7 @@ class Encoder:
         return vectors
 
     def _query(self, text: str) -> Array:
-        vector = self._run([self._tokenizers[QUERY_TOKENS].encode(text).ids])[0]
+        vector: Array = self._run([self._tokenizers[QUERY_TOKENS].encode(text).ids])[0]
         vector.flags.writeable = False
         return vector
 

@@ -186,7 +186,7 @@ class Lexical:
         import tantivy
 
         writer, tantivy_schema = self._index.writer(HEAP, 1), self._index.schema
-        replaced = rows if len(self) else []
+        replaced = rows if len(self) else rows[:0]
         for row in [*np.asarray(deleted).tolist(), *np.asarray(replaced).tolist()]:
             writer.delete_documents_by_query(tantivy.Query.term_query(tantivy_schema, ROW, row))
         columns = [(name, texts[name]) for name in (*self.schema.fields, *self.schema.exact)]

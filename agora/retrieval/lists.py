@@ -110,17 +110,22 @@ class Lists:
 
 def _measured(index: Any, matrix: Array, rows: Array, queries: Array) -> tuple[int, float]:
     """The fewest lists to visit, and the recall they give."""
-    import faiss
-
     k = min(FOUND, len(rows))
     exact = _exact(matrix, rows, queries, k)
     visited, recall = index.nlist, 1.0
     for visited in [*(step for step in STEPS if step < index.nlist), index.nlist]:
-        _, found = index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=visited))
+        _, found = index.search(queries, k, params=_visiting(visited))
         recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]))
         if recall >= RECALL:
             break
     return visited, recall
+
+
+def _visiting(lists: int) -> Any:
+    import faiss
+
+    settings: dict[str, Any] = {"nprobe": lists}
+    return faiss.SearchParametersIVF(**settings)
 
 
 def _exact(matrix: Array, rows: Array, queries: Array, k: int) -> Array:

@@ -32,7 +32,7 @@ class Speller:
     def __init__(self, words: Sequence[str], counts: Array) -> None:
         self.words = tuple(words)
         self.counts = np.asarray(counts, np.int64)
-        self._known = dict(zip(self.words, self.counts.tolist(), strict=True))
+        self._known: dict[str, int] = dict(zip(self.words, self.counts.tolist(), strict=True))
         self._lengths = np.fromiter(map(len, self.words), np.int64, len(self.words))
         self._letters = np.fromiter(map(_letters, self.words), np.uint64, len(self.words))
 

@@ -22,6 +22,7 @@ from agora.stores.landing import drop
 from agora.tables import MERCHANTS, MOST_TYPED, PRODUCTS, SEARCHES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 KNOWN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -102,7 +103,7 @@ def land(path: Path, landing: Path) -> Summary:
 BEIR = Source("beir", "Documents and queries of a judged collection in BEIR's format.", land)
 
 
-def _lines(file: Path, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+def _lines(file: Path, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     try:
         frame = pl.read_ndjson(file, schema=columns)
     except (OSError, pl.exceptions.PolarsError) as error:

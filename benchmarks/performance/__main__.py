@@ -10,7 +10,17 @@ from typing import Any
 
 from benchmarks.results import show, write
 
-MODULES = ("definitions", "simulate", "ingest", "join", "online", "stream", "score", "memory")
+MODULES = (
+    "definitions",
+    "simulate",
+    "ingest",
+    "join",
+    "online",
+    "stream",
+    "score",
+    "memory",
+    "retrieval",
+)
 
 
 def main(names: list[str]) -> int:
