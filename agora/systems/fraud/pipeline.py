@@ -18,7 +18,7 @@ from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
 from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, columns_of, seal, verify
-from agora.stacking import Stack, fit_stack
+from agora.stacking import Stack
 from agora.systems.fraud.costs import DECISIONS, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
 from agora.systems.fraud.features import FEATURE_SETS, INPUTS
@@ -41,7 +41,6 @@ from agora.systems.fraud.tiers import (
     LightTier,
     RulesTier,
     evidence,
-    logit,
     probabilities,
 )
 from agora.systems.fraud.tuning import search
@@ -67,8 +66,6 @@ OUTPUTS: Outputs = {
         pl.Struct({"code": pl.String(), "text": pl.String(), "contribution": pl.Float64()})
     ),
 }
-# Two weights that are pulled to the mean and a shift need no more frauds.
-FEWEST = 10
 FEATURE_SET_IDS = tuple(feature_set.id for feature_set in FEATURE_SETS)
 
 
@@ -100,7 +97,9 @@ class FraudPipeline:
         hits = BOOK.hits(matrix)
         self.rules_calibration_ = fit_calibration(evidence(BOOK, hits), labels)
         self._fit_rules(trained, (hits, labels), light)
-        self.deep_ = network and self._fit_stack(network, matrix, light, labels)
+        self.deep_ = network and DeepTier.fit(
+            network, BOOK, self.rules_calibration_, matrix, light, labels
+        )
         self._fit_routing(matrix, light, labels, columns["amount"])
         return self
 
@@ -136,7 +135,7 @@ class FraudPipeline:
             return {LIGHT: probabilities(light)}
         raw = self.deep_.network.raw(matrix)
         return {
-            ENSEMBLE: probabilities(self.deep_.log_odds(light, raw)),
+            ENSEMBLE: probabilities(self.deep_.log_odds(light, raw, matrix)),
             LIGHT: probabilities(light),
             DEEP: probabilities(self.deep_.calibration.log_odds(raw)),
         }
@@ -188,6 +187,8 @@ class FraudPipeline:
         pipeline.deep_ = learned["stack"] and DeepTier(
             SequenceNetwork.load(folder),
             Calibration(**learned["deep_calibration"]),
+            BOOK,
+            pipeline.rules_calibration_,
             Stack(tuple(learned["stack"]["weights"]), learned["stack"]["shift"]),
         )
         pipeline._assemble()
@@ -233,14 +234,6 @@ class FraudPipeline:
         if labels.sum() < self.params.fewest_frauds:
             return None
         return SequenceNetwork.fit(matrix, labels, self.params.network)
-
-    def _fit_stack(
-        self, network: SequenceNetwork, matrix: Array, light: Array, labels: Array
-    ) -> DeepTier:
-        raw = network.raw(matrix)
-        calibration = fit_calibration(raw, labels)
-        parts = np.column_stack([logit(light), calibration.log_odds(raw)])
-        return DeepTier(network, calibration, fit_stack(parts, labels, fewest=FEWEST))
 
     def _fit_routing(self, matrix: Array, light: Array, labels: Array, amount: Array) -> None:
         """Band and thresholds; a rule that decides otherwise than its score says goes."""

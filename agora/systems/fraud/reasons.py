@@ -88,7 +88,7 @@ def explain(
     else:
         parts = _light_parts(light, rules.book, matrix)
         if isinstance(tier, DeepTier):
-            parts = _deep_parts(tier, parts, own)
+            parts = _deep_parts(tier, parts, matrix, own)
     if shift is not None:
         parts = parts.with_one(LABELS, LABELS_TEXT, shift)
     return _told(parts, log_odds)
@@ -103,16 +103,20 @@ def _rule_parts(tier: RulesTier, matrix: Array, log_odds: Array) -> Parts:
     decided = by >= 0
     strengths[decided] = 0.0
     strengths[decided, tier.deciding.places[by[decided]]] = 1.0
-    total = strengths.sum(axis=1, keepdims=True)
-    moved = (log_odds - base)[:, None]
-    shares = np.divide(strengths, total, out=np.zeros_like(strengths), where=total > 0)
     rules = tier.book.rules
     return Parts(
         base,
         tuple(rule.code for rule in rules),
         tuple(rule.text for rule in rules),
-        shares * moved,
+        _shared(strengths, log_odds - base),
     )
+
+
+def _shared(strengths: Array, moved: Array) -> Array:
+    """What moved each row's log-odds, shared among its rules by their strengths."""
+    total = strengths.sum(axis=1, keepdims=True)
+    shares = np.divide(strengths, total, out=np.zeros_like(strengths), where=total > 0)
+    return np.asarray(shares * moved[:, None])
 
 
 def _light_parts(tier: LightTier, book: Rulebook, matrix: Array) -> Parts:
@@ -134,15 +138,18 @@ def _light_parts(tier: LightTier, book: Rulebook, matrix: Array) -> Parts:
     )
 
 
-def _deep_parts(tier: DeepTier, light: Parts, log_odds: Array) -> Parts:
-    """The light model's parts, each times its weight in the stack, and the network as one."""
-    weight = tier.stack.weights[0]
-    # An average payment is one on which the network agrees with the light model.
-    base = float(tier.stack(np.full((1, 2), light.base))[0])
-    weighted = light.contributions * weight
-    sequence = log_odds - base - weighted.sum(axis=1)
-    weighted_light = Parts(base, light.codes, light.texts, weighted)
-    return weighted_light.with_one(SEQUENCE, SEQUENCE_TEXT, sequence)
+def _deep_parts(tier: DeepTier, light: Parts, matrix: Array, log_odds: Array) -> Parts:
+    """The light model's parts, each times its weight in the stack, rules, the network as one."""
+    hits = tier.book.hits(matrix)
+    silent = float(tier.said(np.zeros_like(hits[:1]))[0])
+    # An average payment: no rule accuses, and the network agrees with the light model.
+    base = float(tier.stack(np.array([[light.base, light.base, silent]]))[0])
+    contributions = light.contributions * tier.stack.weights[0]
+    by_rule = _shared(hits * tier.book.strengths(), tier.said(hits) - silent)
+    contributions[:, : by_rule.shape[1]] += by_rule * tier.stack.weights[2]
+    sequence = log_odds - base - contributions.sum(axis=1)
+    parts = Parts(base, light.codes, light.texts, contributions)
+    return parts.with_one(SEQUENCE, SEQUENCE_TEXT, sequence)
 
 
 def _told(parts: Parts, log_odds: Array) -> list[list[dict[str, Any]]]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from agora.calibration import sigmoid
+from agora.calibration import fit_calibration, sigmoid
 from agora.cascade import Verdict
+from agora.stacking import Stack, fit_stack
 from agora.systems.fraud.features import INPUTS
 from agora.systems.fraud.routing import DEEP, LIGHT, RULES, Deciding, accused
 
 if TYPE_CHECKING:
     from agora.boosting import Boosters
     from agora.calibration import Calibration
-    from agora.stacking import Stack
     from agora.systems.fraud.network import SequenceNetwork
     from agora.systems.fraud.rules import Rulebook
 
@@ -27,6 +27,9 @@ WIDTH = len(INPUTS)
 FLOOR = 1e-3
 # Probabilities end at two in a hundred million on both sides, where log-odds are still exact.
 FARTHEST = 18.0
+# Three weights that are pulled to the mean and a shift need no more frauds.
+FEWEST = 10
+PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,75 @@ class LightTier:
 
 @dataclass(frozen=True, slots=True)
 class DeepTier:
-    """The network's opinion, stacked with the light model's.
+    """The network's opinion, stacked with the light model's and with what the rules say.
+
+    Rules are what people know before any fraud is labelled: where labels are few, models that
+    learned from them alone rank worse than with the rules beside them.
 
     Attributes:
         network: The network.
         calibration: Of its log-odds.
-        stack: Of the light model's calibrated log-odds and the network's.
+        book: All rules.
+        rules: Calibration of the evidence of the accusing rules.
+        stack: Of the calibrated log-odds of light model, network and rules.
     """
 
     network: SequenceNetwork
     calibration: Calibration
+    book: Rulebook
+    rules: Calibration
     stack: Stack
     name: str = DEEP
 
+    @classmethod
+    def fit(
+        cls,
+        network: SequenceNetwork,
+        book: Rulebook,
+        rules: Calibration,
+        matrix: Array,
+        light: Array,
+        labels: Array,
+    ) -> Self:
+        """Calibrate the network and stack it, on rows that no part learned from.
+
+        Args:
+            network: The network.
+            book: All rules.
+            rules: Calibration of their evidence.
+            matrix: The rows, decoded.
+            light: The light model's calibrated scores of them.
+            labels: 1 for a fraud.
+        """
+        raw = network.raw(matrix)
+        calibration = fit_calibration(raw, labels)
+        alone = cls(network, calibration, book, rules, Stack.mean(PARTS))
+        parts = alone.parts(logit(light), raw, matrix)
+        return replace(alone, stack=fit_stack(parts, labels, fewest=FEWEST))
+
     def score(self, matrix: Array, scores: Array) -> Verdict:
         """Calibrated probabilities, which are final."""
-        found = probabilities(self.log_odds(logit(scores), self.network.raw(matrix)))
+        found = probabilities(self.log_odds(logit(scores), self.network.raw(matrix), matrix))
         return Verdict(found, np.zeros(len(found), bool))
 
-    def log_odds(self, light: Array, raw: Array) -> Array:
-        """Stacked log-odds of the light model's calibrated ones and the network's own."""
-        return self.stack(np.column_stack([light, self.calibration.log_odds(raw)]))
+    def log_odds(self, light: Array, raw: Array, matrix: Array) -> Array:
+        """Stacked log-odds of payments, from two models' own and the payments, decoded.
+
+        Args:
+            light: Calibrated, of the light model.
+            raw: Of the network.
+            matrix: What the rules look at.
+        """
+        return self.stack(self.parts(light, raw, matrix))
+
+    def parts(self, light: Array, raw: Array, matrix: Array) -> Array:
+        """Calibrated log-odds of light model, network and rules, (n, 3); see `log_odds`."""
+        said = self.said(self.book.hits(matrix))
+        return np.column_stack([light, self.calibration.log_odds(raw), said])
+
+    def said(self, hits: Array) -> Array:
+        """Calibrated log-odds of the rules that hold."""
+        return self.rules.log_odds(evidence(self.book, hits))
 
 
 def evidence(book: Rulebook, hits: Array) -> Array:

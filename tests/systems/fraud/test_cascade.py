@@ -8,6 +8,7 @@ import pytest
 
 from agora.adjustments import SHIFT, shifted
 from agora.pipeline import columns_of
+from agora.stacking import Stack
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.costs import Thresholds
 from agora.systems.fraud.features import INPUTS
@@ -117,6 +118,33 @@ def test_a_payment_that_a_rule_declined_is_explained_by_the_rule(
     assert codes == ["device_of_frauds_far_away", "base_rate", "other"]
     assert found["reasons"][0][-1]["contribution"] == pytest.approx(0, abs=1e-9)
     assert "device_of_frauds_far_away@1" in found["rules"][0]
+
+
+def test_what_the_rules_say_moves_a_deep_score_and_is_told_as_the_rules_own(
+    fitted: FraudPipeline, matrix: np.ndarray
+) -> None:
+    """Rules count where the models see nothing, and only accusing ones are told."""
+    from agora.systems.fraud.reasons import _deep_parts, _light_parts
+
+    deep = replace(fitted.deep_, stack=Stack((0.5, 0.4, 0.3), -0.1))
+    light = logit(fitted.parts(matrix)[LIGHT])
+    raw = deep.network.raw(matrix)
+    found = deep.log_odds(light, raw, matrix)
+    hits = BOOK.hits(matrix)
+    models = 0.5 * light + 0.4 * deep.calibration.log_odds(raw) - 0.1
+    assert found - models == pytest.approx(0.3 * deep.said(hits), abs=1e-9)
+    accused = (hits & BOOK.accuses).any(axis=1)
+    silent = deep.said(np.zeros_like(hits[:1]))[0]
+    assert accused.any()
+    assert not accused.all()
+    assert (deep.said(hits)[accused] > silent).all()
+
+    parts = _light_parts(fitted.tiers_[1], BOOK, matrix)
+    told = _deep_parts(deep, parts, matrix, found)
+    own = told.contributions[:, : len(BOOK.rules)] - 0.5 * parts.contributions[:, : len(BOOK.rules)]
+    assert own.sum(axis=1) == pytest.approx(0.3 * (deep.said(hits) - silent), abs=1e-9)
+    assert not own[~(hits & BOOK.accuses)].any()
+    assert told.base + told.contributions.sum(axis=1) == pytest.approx(found, abs=1e-6)
 
 
 def test_what_the_tiers_leave_unlisted_is_small_when_little_is_left(
