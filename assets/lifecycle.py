@@ -7,7 +7,7 @@ import dagster as dg
 
 from agora.registry import SYSTEMS
 from agora.system import System
-from assets.index import index
+from assets.items import index, lists
 from assets.learning import evaluation, model, training_set
 from assets.monitoring import monitoring, outcomes
 from assets.serving import bento, features, prediction_log, predictions
@@ -36,6 +36,7 @@ def lifecycle(system: System, reads: Sequence[str]) -> list[dg.AssetsDefinition]
         bento(system),
         *([index(system, [*items, *reads])] if system.items else []),
         predictions(system, [*tables, *reads]),
+        *([lists(system, system.items)] if system.items and system.items.keyed_by else []),
         prediction_log(system),
         outcomes(system, reads),
         monitoring(system),

@@ -11,7 +11,6 @@ from agora.evaluation import Report
 from agora.online_features import publish
 from agora.pipeline import Pipeline, is_of_items
 from agora.serving import Predictor
-from agora.serving.precomputed import publish_lists
 from agora.settings import Settings
 from agora.stores.adjustments import adjusted
 from agora.stores.drain import PARTITION, drain
@@ -127,16 +126,14 @@ def refuse_what_is_closed(
 
 
 def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
-    """`<system>/predictions`; lists are kept in the online store too, where the system says so."""
+    """`<system>/predictions`."""
     asset = asset_of(system)
-    kept = system.items if system.items and system.items.keyed_by else None
 
     @asset(
         "predictions",
         kinds={"deltalake", "polars"},
         tags=SCORING,
         deps=[[system.name, "index" if system.items else "bento"], *keys_of(tables)],
-        required_resource_keys={"online"} if kept else set(),
         partitions_def=DAILY,
         backfill_policy=ONE_RUN,
         description="One row per request of the day, scored by the champion as of then.",
@@ -157,14 +154,12 @@ def predictions(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
             rows[str(day)] = frame.height
             for decision, count in frame["decision"].value_counts().iter_rows():
                 decisions[str(decision)] = decisions.get(str(decision), 0) + count
-        lists = publish_lists(system, kept, context.resources.online, frame) if kept else 0
         return dg.MaterializeResult(
             metadata={
                 **table_metadata(lake, table),
                 "version": predictor.pipeline.version,
                 "rows_by_day": counts("day", rows),
                 "decisions": counts("decision", decisions),
-                **({"lists": lists} if kept else {}),
             }
         )
 

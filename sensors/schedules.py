@@ -19,13 +19,15 @@ DAILY_MART = dg.AssetKey(["marts", "payments"])
 STAGES = ("features", "predictions", "prediction_log", "outcomes", "monitoring")
 """What a system does every day, whether it is trained or not."""
 
-INDEX = ("index",)
+INDEX = "index"
 """What a system of items has too: a new index every day, and one with each new model."""
 
 
 def stages_of(system: System) -> tuple[str, ...]:
     """What this system does every day."""
-    return (*(INDEX if system.items else ()), *STAGES)
+    if system.items is None:
+        return STAGES
+    return (INDEX, *STAGES, *(("lists",) if system.items.keyed_by else ()))
 
 
 daily_job = dg.define_asset_job(
@@ -47,7 +49,7 @@ def training_jobs() -> list[Any]:
         dg.define_asset_job(
             f"{name}_training",
             selection=dg.AssetSelection.assets(
-                *([name, stage] for stage in (*stages, *(INDEX if system.items else ())))
+                *([name, stage] for stage in (*stages, *([INDEX] if system.items else ())))
             ),
             description=f"Train, evaluate and, if the gate holds, deploy {name}.",
         )

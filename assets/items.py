@@ -1,18 +1,22 @@
-"""What systems that choose from items have besides: an index, exchanged while requests run."""
+"""What systems that choose from items have besides: an index, and lists that are kept."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
-from agora.items import catalogue_of
+from agora.items import Items, catalogue_of
 from agora.pipeline import is_of_items
 from agora.serving.index_gate import index_gate
+from agora.serving.precomputed import publish_lists
 from agora.settings import Settings
+from agora.stores.drain import PARTITION
 from agora.stores.indexes import attach, publish_index
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
+from agora.stores.online import OnlineStore
 from agora.system import System
 from assets.learning import known_until
+from assets.partitions import DAILY, ONE_RUN
 from assets.stage import asset_of, check_spec, keys_of
 from resources.compute import SCORING
 
@@ -64,3 +68,29 @@ def index(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
         )
 
     return built
+
+
+def lists(system: System, items: Items) -> dg.AssetsDefinition:
+    """`<system>/lists`."""
+    asset = asset_of(system)
+
+    @asset(
+        "lists",
+        kinds={"redis"},
+        tags=SCORING,
+        deps=[[system.name, "predictions"]],
+        partitions_def=DAILY,
+        backfill_policy=ONE_RUN,
+        description="One list per key in the online store: the newest day's, made in batch.",
+    )
+    def kept(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        online: dg.ResourceParam[OnlineStore],
+    ) -> dg.MaterializeResult:
+        day = context.partition_key_range.end
+        rows = lake.read(f"{system.name}/predictions", where=f"{PARTITION} = date '{day}'")
+        count = publish_lists(system, items, online, rows)
+        return dg.MaterializeResult(metadata={"dagster/row_count": count, "day": day})
+
+    return kept
