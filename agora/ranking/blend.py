@@ -6,8 +6,8 @@ history's row they can be added.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -49,6 +49,26 @@ class Fold:
         lists = top(scores, k, self.seen)
         judged = as_if(judge_lists(lists, *self.wanted.nonzero()), self.relevant)
         return float(np.nanmean(ndcg(judged, k)))
+
+
+@dataclass(slots=True)
+class Average:
+    """The mean of several models' standardised scores: factorisations differ by their start.
+
+    Attributes:
+        members: Models, as they are before they are fitted.
+    """
+
+    members: tuple[Any, ...]
+
+    def fit(self, taken: Sparse) -> Self:
+        """Fit each on the same interactions."""
+        self.members = tuple(replace(member).fit(taken) for member in self.members)
+        return self
+
+    def scores(self, histories: Sparse) -> Array:
+        """(histories, items)."""
+        return np.mean([standardised(one.scores(histories)) for one in self.members], axis=0)
 
 
 def standardised(scores: Array) -> Array:
