@@ -3,6 +3,10 @@
 In the order of the work: `params`; `marketplace` (`catalogue`, `people`); `fraud` (`seasons`,
 `spending`, `schemes`); `visitors`, `orders`, `arrivals`, `outcomes`; `records`, `events` and
 `landing`; `simulation` puts them together.
+
+The shop: `world` (`goods`, `tastes`, `vocabulary`, `texts`) and `truth`; `visits` (`queries`) and
+`play`; `storefront` (`slots`, `title_index`) and `history`; `shopping`; `drive` (`baselines`,
+`comparison`) and `traffic` (`client`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def read(texts: Sequence[str]) -> Ints:
     """(n, 3) tokens of queries; `UNKNOWN` where something is no word of any title."""
     rows = []
     for text in texts:
-        left, found = PRICE_WORDS.sub("", text.lower()).split(), []
+        left = PRICE_WORDS.sub("", text.lower()).split()
+        found: list[int] = []
         while left and len(found) < MOST_WORDS:
             sizes = range(min(MOST_WORDS, len(left)), 0, -1)
             size = next((size for size in sizes if " ".join(left[:size]) in _BY_TEXT), 0)
