@@ -1,0 +1,71 @@
+"""What may be tuned, each value with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from agora.ranking.diversity import Rules
+from agora.ranking.exploration import Policy
+from agora.ranking.lambdarank import RankParams
+from agora.ranking.towers import TowerParams
+
+
+def _towers() -> TowerParams:
+    # Three passes over some ten thousand interactions: a few seconds on one core.
+    return TowerParams(epochs=6, batch=512, drawn=256, patience=2)
+
+
+def _ranker() -> RankParams:
+    return RankParams(rounds=120, rising=("towers", "product_click_rate_30d"))
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How the pipeline is trained and how lists are made."""
+
+    towers: TowerParams = field(default_factory=_towers)
+    ranker: RankParams = field(default_factory=_ranker)
+    rules: Rules = field(default_factory=lambda: Rules(similarity=0.1, per_seller=3, fresh=1))
+    # A place in ten is shared with the pool: enough to judge other orders by, a small price.
+    exploration: Policy = field(default_factory=lambda: Policy(epsilon=0.1))
+    text: int = 128  # Numbers of a text's vector; fewer make words collide, more cost memory.
+    rank: int = 64  # Of collaborative vectors: what an index of a million holds in 256 MB.
+    ridge: float = 50.0  # Of EASE; histories are a tenth as long as MovieLens', where 400 is best.
+    found: dict[str, int] = field(
+        # Together about a thousand; what the towers find is best, so they bring the most.
+        default_factory=lambda: {
+            "towers": 400,
+            "collaborative": 250,
+            "content": 150,
+            "popular": 150,
+            "new": 50,
+        }
+    )
+    kept_open: int = 200  # Candidates that the trees see: a few milliseconds.
+    new_days: float = 14.0  # As long as it takes a product to gather its first thirty clicks.
+    pool: int = 10  # Candidates that share the exploring places, half of them new products.
+    most_weight: float = 5.0  # Of a click far down, over one at the first place.
+
+    def __post_init__(self) -> None:
+        missing = {"towers", "collaborative", "content", "popular", "new"} ^ set(self.found)
+        if missing:
+            raise ValueError(f"found: {', '.join(sorted(missing))} unknown or not there")
+
+    def saved(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Self:
+        """What `saved` gave, also after JSON."""
+        ranker = {**saved["ranker"]}
+        for name in ("rising", "falling", "seeds"):
+            ranker[name] = tuple(ranker[name])
+        made = {
+            "towers": TowerParams(**saved["towers"]),
+            "ranker": RankParams(**ranker),
+            "rules": Rules(**saved["rules"]),
+            "exploration": Policy(**saved["exploration"]),
+        }
+        return cls(**{**saved, **made})

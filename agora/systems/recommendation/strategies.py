@@ -1,0 +1,113 @@
+"""Ways to find candidates: three spaces of vectors, what is popular, what is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agora.candidates import Found, retrieve_by
+from agora.retrieval.hits import Hits
+from agora.systems.recommendation.features import CONTENT, NEW, POPULAR
+from agora.systems.recommendation.tastes import SPACES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from agora.candidates import Candidates
+    from agora.pipeline import Columns
+    from agora.retrieval.attributes import Selection
+    from agora.systems.recommendation.index import Index
+    from agora.systems.recommendation.tastes import Asked, Tastes
+
+Array = np.ndarray[Any, Any]
+
+DAY = 86_400.0
+# Of the newest so many are looked at: of a million products some thousand are of the last weeks.
+NEWEST = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Retriever:
+    """Asks an index.
+
+    Attributes:
+        index: The index.
+        tastes: Models that its vectors come from.
+        found: How many each strategy finds.
+        new_days: Days for which a product is new.
+    """
+
+    index: Index
+    tastes: Tastes
+    found: Mapping[str, int]
+    new_days: float
+
+    def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
+        """Candidates of each request; sold-out products among them only where asked for."""
+        asked = self.tastes.ask(columns, self.index)
+        selections = [self.index.select(filters) for filters in columns["filters"]]
+        strategies = {
+            **{
+                space: partial(self._near, space=space, asked=asked, selections=selections)
+                for space in SPACES
+            },
+            POPULAR: partial(self._popular, selections=selections),
+            NEW: partial(self._new, asked=asked, selections=selections),
+        }
+        return retrieve_by(strategies, columns, without)
+
+    def _near(
+        self, columns: Columns, space: str, asked: Asked, selections: list[Selection | None]
+    ) -> Found:
+        vectors, k = self.index.vectors[space], self.found[space]
+        # One request at a time: a product of matrices would depend on who else asks.
+        hits = [
+            vectors.search(query, k, selection)
+            for query, selection in zip(asked.queries[space], selections, strict=True)
+        ]
+        return self._joined(hits, selections)
+
+    def _popular(self, columns: Columns, selections: list[Selection | None]) -> Found:
+        most, worth = self.index.most_popular[: self.found[POPULAR]], self.index.popularity
+        everybody = Hits(most, worth[most])
+        hits = [
+            everybody
+            if selection is None
+            else Hits.best(rows := _rows(selection), worth[rows], self.found[POPULAR])
+            for selection in selections
+        ]
+        return self._joined(hits, selections)
+
+    def _new(self, columns: Columns, asked: Asked, selections: list[Selection | None]) -> Found:
+        index, newest = self.index, self.index.newest[:NEWEST]
+        now = np.asarray(columns["event_at"]) / 1e6
+        hits = []
+        for at, selection, query in zip(now, selections, asked.queries[CONTENT], strict=True):
+            age = at - index.listed[newest]
+            rows = newest[(age >= 0) & (age < self.new_days * DAY)]
+            if selection is not None:
+                rows = rows[selection.allowed(len(index))[rows]]
+            # To whom nothing is known to be alike, the newest.
+            known = np.isfinite(query).all() and len(rows)
+            like = index.vectors[CONTENT].scores(query, rows) if known else index.listed[rows] - at
+            hits.append(Hits.best(rows, like, self.found[NEW]))
+        return self._joined(hits, selections)
+
+    def _joined(self, hits: list[Hits], selections: list[Selection | None]) -> Found:
+        request = np.repeat(np.arange(len(hits)), [len(each) for each in hits])
+        item = np.concatenate([np.empty(0, np.int64), *(each.rows for each in hits)])
+        score = np.concatenate([np.empty(0), *(each.scores for each in hits)])
+        chosen = np.array([selection is not None for selection in selections], bool)
+        # A filter has looked at the stock already, as it was told to.
+        kept = self.index.for_sale[item] | chosen[request]
+        return Found(request[kept], item[kept], score[kept])
+
+
+def _rows(selection: Selection) -> Array:
+    if selection.rows is not None:
+        return selection.rows
+    assert selection.mask is not None, "a selection has rows or a mask"
+    return np.flatnonzero(selection.mask)
