@@ -128,3 +128,13 @@ def late_corrections(
             {**row, **late(number), "event_at": row["event_at"] - timedelta(days=400)}
             for number, row in enumerate(records.iter_rows(named=True))
         ])  # fmt: skip
+
+
+def test_data_without_shopping_builds_empty_features_of_it(
+    models: list[dict[str, str]], tables: dict[str, pl.DataFrame]
+) -> None:
+    warehouse = CompiledWarehouse(models, {"payments": tables["payments"]})
+    warehouse.build_day_by_day(MIDDLE, MIDDLE + timedelta(days=2))
+    assert len(warehouse.rows("features.ftr_cards__recent")) > 0
+    for name in ("customers__interests", "customers__shopping", "products__daily"):
+        assert warehouse.rows(f"features.ftr_{name}").is_empty()
