@@ -86,11 +86,9 @@ class Ratings:
 def _families(items: int) -> dict[str, tuple[Any, ...]]:
     """Models and the parameters that are tried of each."""
     ridges = (100.0, 250.0, 500.0, 1_000.0)
-    ease = (
-        [Ease(r) for r in ridges] if items <= MANY_ITEMS else [FactoredEase(256, r) for r in ridges]
-    )
+    many = items > MANY_ITEMS
     return {
-        "ease": tuple(ease),
+        "ease": tuple(FactoredEase(256, r) if many else Ease(r) for r in ridges),
         # Starts and ranks differ in what they see: three together are 1 to 2 % better than one.
         "als": tuple(
             Average(tuple(ImplicitALS(rank, 30.0, 3.0, rounds=8, seed=rank) for rank in ranks))

@@ -68,7 +68,8 @@ class Average:
 
     def scores(self, histories: Sparse) -> Array:
         """(histories, items)."""
-        return np.mean([standardised(one.scores(histories)) for one in self.members], axis=0)
+        found = [standardised(one.scores(histories)) for one in self.members]
+        return np.asarray(np.mean(found, axis=0))
 
 
 def standardised(scores: Array) -> Array:
