@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from agora.commands import audit, keys, models, movielens, simulation
+from agora.commands import audit, beir, keys, models, movielens, simulation
 from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
 
@@ -24,6 +24,7 @@ ingest_app = typer.Typer(help="Bring data into the landing folders.", no_args_is
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(keys.app, name="keys")
 ingest_app.command("movielens")(movielens.ingest)
+ingest_app.command("beir")(beir.ingest)
 app.add_typer(simulation.app, name="simulate")
 for command in (
     audit.trace,
