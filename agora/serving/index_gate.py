@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agora.serving.golden import golden_requests
+from agora.serving.golden import answer_of, golden_requests
 from agora.serving.lookups import STORE
-from agora.serving.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,10 +31,9 @@ def index_gate(
 
 
 def _unanswered(system: System, pipeline: ItemPipeline) -> Iterator[str]:
-    predictor = Predictor(system, pipeline)
     for number, request in enumerate(golden_requests(system)):
         try:
-            answer = predictor.predict_one(request).model_dump()
+            answer = answer_of(system, pipeline, request)
         except Exception as error:
             yield f"golden request {number} is not answered: {type(error).__name__}"
             continue

@@ -147,7 +147,7 @@ def test_the_index_alone_is_saved_and_loaded_bit_for_bit(
     assert predict(fitted.load_index(tmp_path), frame).equals(predict(new, frame))
 
 
-def test_an_index_passes_its_gate_and_one_without_items_does_not(
+def test_an_index_passes_its_gate_and_one_that_lost_items_does_not(
     system: System, fitted: ItemPipeline, items: pl.DataFrame, tmp_path: Path
 ) -> None:
     settings, gate = Settings(home=tmp_path), index_gate(system)
@@ -155,8 +155,9 @@ def test_an_index_passes_its_gate_and_one_without_items_does_not(
     assert (made.number, made.items, made.reasons) == (1, len(items), ())
     again = publish_index(system, fitted.with_items(items.tail(290)), settings, gate)
     assert (again.number, again.reasons) == (2, ())
-    refused = publish_index(system, fitted.with_items(items.head(0)), settings, gate)
-    assert (refused.number, refused.reasons) == (None, ("the new index is empty",))
+    refused = publish_index(system, fitted.with_items(items.head(100)), settings, gate)
+    lost = "the new index has 100 items, the one that serves 290"
+    assert (refused.number, refused.reasons) == (None, (lost,))
     served, problem = attach(fitted, settings.indexes, system.name)
     assert (served.version, problem) == ("1+i2", "")
 
