@@ -76,6 +76,7 @@ def run(
         *(
             _row(f"lead of the ensemble over {name}", lead, target=0.0, met=lead.value > 0)
             for name, lead in found.differences.items()
+            if name != CASCADE
         ),
     ]
 
