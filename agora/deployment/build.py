@@ -74,7 +74,7 @@ def build(system: str, version: str, pipeline: Path, settings: Settings, project
             "version": version,
             "pipeline": str(pipeline),
             "context": str(context),
-            "packages": requirements(),
+            "packages": requirements(system),
         }
         child = subprocess.run(
             [sys.executable, "-m", "agora.deployment.build"],
@@ -91,10 +91,14 @@ def build(system: str, version: str, pipeline: Path, settings: Settings, project
     return msgspec.json.decode(child.stdout.strip().splitlines()[-1], type=Built)
 
 
-def requirements() -> list[str]:
-    """Exact versions of all that a bento installs: agora's own dependencies and theirs."""
+def requirements(system: str) -> list[str]:
+    """Exact versions of all that a bento installs: agora's own dependencies and theirs.
+
+    Args:
+        system: Whose: an extra of agora of that name is installed too.
+    """
     found: dict[str, str] = {}
-    waiting = [*_needs("agora", frozenset()), ("bentoml", frozenset())]
+    waiting = [*_needs("agora", frozenset({system})), ("bentoml", frozenset())]
     while waiting:
         name, extras = waiting.pop()
         if name not in found:
