@@ -17,7 +17,7 @@ from agora.adjustments import SHIFT
 from agora.boosting import Boosters, Sample, best_rounds, train
 from agora.calibration import Calibration, fit_calibration
 from agora.cascade import Inferred, Tier, infer
-from agora.pipeline import Columns, Outputs, columns_of, seal, verify
+from agora.pipeline import Columns, Outputs, PipelineError, columns_of, seal, verify
 from agora.stacking import Stack
 from agora.systems.fraud.costs import DECISIONS, Thresholds, cheapest_thresholds
 from agora.systems.fraud.decoding import READ, decode, learn_codes
@@ -37,6 +37,7 @@ from agora.systems.fraud.routing import (
 )
 from agora.systems.fraud.rulebook import BOOK
 from agora.systems.fraud.tiers import (
+    PARTS,
     DeepTier,
     LightTier,
     RulesTier,
@@ -175,6 +176,8 @@ class FraudPipeline:
         manifest = verify(folder, system="fraud", feature_sets=FEATURE_SET_IDS)
         pipeline = cls(Params.of(manifest.params))
         learned = json.loads((folder / LEARNED).read_text())
+        if learned["stack"] and len(learned["stack"]["weights"]) != PARTS:
+            raise PipelineError(f"{folder}: stacked from other parts than today's; train again")
         pipeline.version = manifest.version
         pipeline.codes_ = learned["codes"]
         pipeline.rounds_ = learned["rounds"]

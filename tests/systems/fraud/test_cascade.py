@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agora.adjustments import SHIFT, shifted
-from agora.pipeline import columns_of
+from agora.pipeline import PipelineError, columns_of
 from agora.stacking import Stack
 from agora.systems.fraud import SYSTEM
 from agora.systems.fraud.costs import Thresholds
@@ -19,6 +19,8 @@ from agora.systems.fraud.tiers import logit
 from tests.systems.synthetic import rows, training_set
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agora.cascade import Inferred
 
 ROWS = 4_000
@@ -233,3 +235,13 @@ def test_few_frauds_make_a_cascade_of_two_tiers() -> None:
     params = replace(Params.quick(), fewest_frauds=10_000)
     pipeline = FraudPipeline(params).fit(training_set(SYSTEM, 3_000))
     assert [tier.name for tier in pipeline.tiers] == [RULES, LIGHT]
+
+
+def test_a_stack_of_other_parts_than_todays_is_refused(
+    fitted: FraudPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fitted.deep_
+    monkeypatch.setattr(fitted, "deep_", replace(fitted.deep_, stack=Stack((0.5, 0.5), 0.0)))
+    fitted.save(tmp_path)
+    with pytest.raises(PipelineError, match="stacked from other parts.*train again"):
+        FraudPipeline.load(tmp_path)
