@@ -1,0 +1,121 @@
+"""Which of a query's words each text holds: stems by row, as numbers.
+
+BM25 adds words up; a ranker also wants to know how much of the query a text covers. One integer a
+word and row, compared for all candidates at once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from agora.retrieval.words import Analyzer
+
+Array = np.ndarray[Any, Any]
+
+CODES, STEMS = "codes.npy", "stems.json"
+NOTHING = -1
+
+
+class Coverage:
+    """Stems of texts by row.
+
+    Args:
+        codes: Distinct stems of each row, `NOTHING` where there are no more, int32 (n, longest).
+        documents: Rows that have each stem, in the order of the codes.
+    """
+
+    def __init__(self, codes: Array, documents: dict[str, int]) -> None:
+        self.codes, self._documents = codes, documents
+        self._code = {stem: code for code, stem in enumerate(documents)}
+        self.lengths = (codes >= 0).sum(axis=1)
+        held = np.fromiter(documents.values(), float, len(documents))
+        self._weight = np.log1p(len(codes) / (1.0 + held))
+        self._unknown = float(np.log1p(len(codes)))
+
+    @classmethod
+    def of(cls, analyzer: Analyzer, texts: Sequence[str], longest: int) -> Self:
+        """Stems of texts, of each the first so many distinct words.
+
+        Args:
+            analyzer: As the index of words has it.
+            texts: One per row.
+            longest: Words that are kept of each.
+        """
+        frame = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).with_row_index("row")
+        words = frame.select(
+            "row", pl.col("text").str.to_lowercase().str.extract_all(r"\w+").alias("word")
+        ).explode("word").drop_nulls("word")  # fmt: skip
+        known = words["word"].unique().sort()
+        # Each word once: texts share theirs.
+        cut = [" ".join(analyzer.stems(word)) for word in known.to_list()]
+        stems = pl.DataFrame({"word": known, "stem": pl.Series(cut, dtype=pl.String)})
+        held = (
+            words.join(stems.filter(pl.col("stem") != ""), on="word", maintain_order="left")
+            .unique(["row", "stem"], keep="first", maintain_order=True)
+            .with_columns(place=pl.int_range(pl.len()).over("row"))
+            .filter(pl.col("place") < longest)
+        )
+        counts = held["stem"].value_counts().sort("stem")
+        names = counts["stem"].to_list()
+        codes = np.full((len(texts), longest), NOTHING, np.int32)
+        if names:
+            code = held["stem"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
+            codes[held["row"].to_numpy(), held["place"].to_numpy()] = code.to_numpy()
+        return cls(codes, dict(zip(names, counts["count"].to_list(), strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def codes_of(self, stems: Collection[str]) -> Array:
+        """Codes of the stems that any row has, int32."""
+        found = [self._code[stem] for stem in stems if stem in self._code]
+        return np.array(found, np.int32)
+
+    def weight(self, codes: Array) -> float:
+        """How much the rarest of some stems tells; no codes: a word that no row has."""
+        return float(self._weight[codes].max()) if len(codes) else self._unknown
+
+    def held(self, rows: Array, groups: Sequence[Array]) -> Array:
+        """Whether each row has a stem of each group, bool (rows, groups)."""
+        table = self.codes[rows]
+        found = np.zeros((len(table), len(groups)), bool)
+        for place, group in enumerate(groups):
+            for code in group.tolist():
+                found[:, place] |= (table == code).any(axis=1)
+        return found
+
+    def covered(self, rows: Array, groups: Sequence[Array]) -> tuple[Array, Array]:
+        """Share of the groups' weight that each row has, and share of the row's own words.
+
+        Args:
+            rows: Which, (m,).
+            groups: Per word of a query the codes that stand for it.
+
+        Returns:
+            Two arrays (m,), from 0 to 1.
+        """
+        if not groups:
+            return np.zeros(len(rows)), np.zeros(len(rows))
+        held = self.held(rows, groups)
+        weights = np.array([self.weight(group) for group in groups])
+        share = held.sum(axis=1) / np.maximum(self.lengths[rows], 1)
+        return held @ weights / weights.sum(), np.minimum(share, 1.0)
+
+    def save(self, folder: Path) -> None:
+        """Write two files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / CODES, self.codes)
+        (folder / STEMS).write_text(json.dumps(self._documents, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(np.load(folder / CODES), json.loads((folder / STEMS).read_text()))

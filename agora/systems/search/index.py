@@ -1,0 +1,227 @@
+"""The index: what is known of each product, its words, its vector, what filters ask for.
+
+Made anew each day from the catalogue; texts that were encoded before are not encoded again. Saved
+as plain files.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from agora.items import item_keys
+from agora.retrieval.attributes import Attributes
+from agora.retrieval.coverage import Coverage
+from agora.retrieval.lexical import Lexical, Schema
+from agora.retrieval.vectors import Vectors
+from agora.systems.search.features import LOGGED, OF_ITEM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from agora.retrieval.attributes import Selection
+
+Array = np.ndarray[Any, Any]
+
+ITEMS, SAID, KEY, LISTED = "items.parquet", "index.json", "key", "listed_at"
+WORDS, MEANING, FILTERS, TITLES, TEXTS = "words", "meaning", "filters", "titles", "texts"
+CATALOGUE = ("product_id", "title", "description", "category", "merchant_id", "price", "stock")
+# Distinct words that are kept of a title, and of all that is said of a product.
+TITLE_WORDS, TEXT_WORDS = 16, 48
+# What nobody counts is there for ever.
+UNLIMITED = 1e9
+RATE = "product_click_rate_30d"
+VOLUME = [OF_ITEM.index(name) for name in (
+    "product_click_count_30d", "product_purchase_count_30d", RATE,
+)]  # fmt: skip
+PURCHASE = 10.0  # Clicks as which a purchase counts.
+
+
+class Index:
+    """Products by row.
+
+    Args:
+        frame: What `frame_of` made, one row per product.
+        lexical: Their words.
+        vectors: Of their texts; a row without one was not encoded.
+        attributes: What filters ask for.
+        coverage: Stems of the titles, and of all that is said.
+        encoder: What the vectors were made by; empty without any.
+
+    Attributes:
+        ids: Product ids, objects (n,).
+        titles: Column of titles.
+        descriptions: Column of descriptions.
+        price: (n,), NaN where unknown.
+        listed: Epoch seconds, (n,).
+        for_sale: Whether it can be bought, (n,) bool.
+        features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
+        usual: Mean rate of clicks.
+        popularity: Logarithm of what is taken, (n,).
+        names: Categories by code.
+        categories: Code of the category, (n,).
+        sellers: Code of the seller, (n,).
+        usual_price: Median logarithm of the price in each product's category, (n,).
+    """
+
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        lexical: Lexical,
+        vectors: Vectors,
+        attributes: Attributes,
+        coverage: tuple[Coverage, Coverage],
+        encoder: str,
+    ) -> None:
+        self.encoder = encoder
+        self._frame, self.lexical, self.vectors = frame, lexical, vectors
+        self.attributes = attributes
+        self.title_words, self.text_words = coverage
+        self.ids = np.array(frame["product_id"].to_list(), dtype=object)
+        self.titles, self.descriptions = frame["title"], frame["description"]
+        self.price = frame["price"].to_numpy()
+        self.listed = frame[LISTED].to_numpy()
+        self.for_sale = frame["stock"].to_numpy() > 0
+        self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
+        rates = frame[RATE].to_numpy()
+        self.usual = float(rates[~np.isnan(rates)].mean()) if not np.isnan(rates).all() else 0.0
+        self.popularity = popularity_of(self.features, self.usual)
+        self.names, self.categories = _coded(frame["category"])
+        self.sellers = _coded(frame["merchant_id"])[1]
+        self.usual_price = frame["usual_price"].to_numpy()
+        keys = frame[KEY].to_numpy()
+        self._by_key = np.argsort(keys, kind="stable")
+        self._keys = keys[self._by_key]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(
+        cls,
+        frame: pl.DataFrame,
+        matrix: Array,
+        present: Array,
+        weights: Mapping[str, float],
+        encoder: str = "",
+    ) -> Self:
+        """An index of a frame.
+
+        Args:
+            frame: What `frame_of` made.
+            matrix: Vector of each text, (n, width).
+            present: Which rows have one, (n,) bool.
+            weights: Of the fields that are searched by words.
+            encoder: What the vectors were made by.
+        """
+        texts = {name: frame[name].to_list() for name in weights}
+        lexical = Lexical.build(Schema(dict(weights)), np.arange(len(frame)), texts)
+        attributes = Attributes(
+            {
+                "category": frame["category"].to_list(),
+                "merchant_id": frame["merchant_id"].to_list(),
+            },
+            {"price": frame["price"].to_numpy(), "stock": frame["stock"].to_numpy()},
+        )
+        whole = frame.select(pl.concat_str("title", "description", "category", separator=" "))
+        coverage = (
+            Coverage.of(lexical.analyzer, frame["title"].to_list(), TITLE_WORDS),
+            Coverage.of(lexical.analyzer, whole.to_series().to_list(), TEXT_WORDS),
+        )
+        vectors = Vectors.build(matrix, present=present)
+        return cls(frame, lexical, vectors, attributes, coverage, encoder)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether its texts were encoded; an empty index lacks nothing."""
+        return not len(self) or len(self.vectors) > 0
+
+    def rows_of(self, keys: Array) -> Array:
+        """Row of each product's key, -1 where it is not here; of the keys' shape."""
+        if not len(self):
+            return np.full(keys.shape, -1)
+        place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
+        return np.where(self._keys[place] == keys, self._by_key[place], -1)
+
+    def select(self, filters: Mapping[str, Any] | None) -> Selection | None:
+        """Rows that a request's filters leave; None for all that is for sale, and more."""
+        wanted = {name: value for name, value in (filters or {}).items() if value is not None}
+        equal = {name: [wanted[name]] for name in ("category", "merchant_id") if name in wanted}
+        between = {"price": (wanted.get("price_min"), wanted.get("price_max"))}
+        if wanted.get("in_stock") is False:
+            return self.attributes.select(equal, {**between, "stock": (0.0, None)})
+        if self.attributes.select(equal, between) is None:
+            return None
+        return self.attributes.select(equal, {**between, "stock": (1.0, None)})
+
+    def save(self, folder: Path) -> None:
+        """Write plain files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._frame.write_parquet(folder / ITEMS)
+        (folder / SAID).write_text(json.dumps({"encoder": self.encoder}))
+        for name, part in (
+            (WORDS, self.lexical), (MEANING, self.vectors), (FILTERS, self.attributes),
+            (TITLES, self.title_words), (TEXTS, self.text_words),
+        ):  # fmt: skip
+            (folder / name).mkdir()
+            part.save(folder / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(
+            pl.read_parquet(folder / ITEMS),
+            Lexical.load(folder / WORDS),
+            Vectors.load(folder / MEANING),
+            Attributes.load(folder / FILTERS),
+            (Coverage.load(folder / TITLES), Coverage.load(folder / TEXTS)),
+            json.loads((folder / SAID).read_text())["encoder"],
+        )
+
+
+def frame_of(items: pl.DataFrame) -> pl.DataFrame:
+    """What the index keeps of a catalogue with its features; nulls filled with what they mean."""
+    features = items.select(pl.col(OF_ITEM).cast(pl.Float64).fill_nan(None))
+    log_price = pl.when(pl.col("price") > 0).then(pl.col("price").log())
+    return pl.concat(
+        [
+            items.select(CATALOGUE).with_columns(
+                pl.col("price").cast(pl.Float64).fill_null(float("nan")),
+                pl.col("stock").cast(pl.Float64).fill_null(UNLIMITED),
+                pl.col("title", "description", "category", "merchant_id").fill_null(""),
+            ).with_columns(
+                usual_price=log_price.fill_nan(None).median().over("category").fill_null(0.0)
+            ),
+            pl.DataFrame({KEY: item_keys(items["product_id"])}),
+            items.select(pl.col(LISTED).dt.epoch("us") / 1e6),
+            features.with_columns(pl.col(LOGGED).fill_null(0.0)).fill_null(float("nan")),
+        ],
+        how="horizontal",
+    )  # fmt: skip
+
+
+def popularity_of(features: Array, usual: float) -> Array:
+    """Logarithm of what is taken of products, (n,).
+
+    Rates of looks are what places do not explain; volume is what rates of a few looks lack.
+
+    Args:
+        features: Columns `OF_ITEM`, (n, len(OF_ITEM)).
+        usual: Mean rate of clicks.
+    """
+    clicks, bought, rate = (features[:, place] for place in VOLUME)
+    volume = np.log1p(np.nan_to_num(clicks) + PURCHASE * np.nan_to_num(bought))
+    if not usual:
+        return np.asarray(volume)
+    relative = np.where(np.isnan(rate), 1.0, rate / usual)
+    return np.asarray(volume + np.log(np.clip(relative, 1e-3, 1e3)))
+
+
+def _coded(column: pl.Series) -> tuple[tuple[str, ...], Array]:
+    """Distinct values in their order, and the place of each row's among them."""
+    codes = column.rank("dense").to_numpy().astype(np.int64) - 1
+    return tuple(column.unique().sort().to_list()), codes

@@ -1,0 +1,155 @@
+"""From scored candidates to what is answered: items with highlights, facets, words of notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agora.retrieval.highlights import OPEN, highlight
+from agora.systems.search.features import LEXICAL, SEMANTIC
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agora.systems.search.index import Index
+    from agora.systems.search.understanding import Understood
+
+Array = np.ndarray[Any, Any]
+Item = dict[str, Any]
+
+BOTH, POPULAR = "both", "popular"
+NOTHING = "No product fits the query."
+FILTERED = "No product fits the query and the filters."
+SHORT = "Fewer products fit than were asked for."
+BANDS = (0.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, np.inf)
+SELLERS = 20  # Of a facet; more is no help.
+
+
+@dataclass(frozen=True, slots=True)
+class Lister:
+    """Makes answers of an index's products."""
+
+    index: Index
+
+    def items(
+        self, query: Understood, rows: Array, scores: Array, sources: Sequence[str]
+    ) -> list[Item]:
+        """Items in the order given.
+
+        Args:
+            query: What is looked for.
+            rows: Of the index, best first.
+            scores: Of each.
+            sources: How each was found.
+        """
+        return [
+            {
+                "product_id": self.index.ids[row],
+                "position": place + 1,
+                "score": score,
+                "title": self.index.titles[row],
+                "highlight": self._highlight(query, row),
+                "price": self._price(row),
+                # Nothing is drawn: what stands here stands here for certain.
+                "propensity": 1.0,
+                "source": source,
+            }
+            for place, (row, score, source) in enumerate(
+                zip(rows.tolist(), scores.tolist(), sources, strict=True)
+            )
+        ]
+
+    def popular(
+        self, query: Understood, filters: Mapping[str, Any] | None, k: int
+    ) -> tuple[list[Item], Array]:
+        """The most popular of what has the words in its title, and all rows that do."""
+        index = self.index
+        selection = index.select(filters)
+        left = np.flatnonzero(
+            index.for_sale if selection is None else selection.allowed(len(index))
+        )
+        held = index.title_words.held(left, query.groups[0])
+        count = held.sum(axis=1)
+        found = left[(count > 0) & (count == count.max(initial=0))]
+        best = found[np.lexsort((found, -index.popularity[found]))][:k]
+        return self.items(query, best, index.popularity[best], [POPULAR] * len(best)), found
+
+    def kept(self, items: Sequence[Item], filters: Mapping[str, Any] | None, k: int) -> list[Item]:
+        """What is left of a former list: what is still there, for sale and fits, renumbered."""
+        from agora.items import item_key
+
+        index = self.index
+        rows = index.rows_of(np.array([item_key(item["product_id"]) for item in items], float))
+        selection = index.select(filters)
+        if len(index):
+            allowed = index.for_sale if selection is None else selection.allowed(len(index))
+            left = np.flatnonzero((rows >= 0) & allowed[np.maximum(rows, 0)])[:k]
+        else:
+            left = rows[:0]
+        return [
+            {
+                **items[at],
+                "position": place + 1,
+                "title": index.titles[int(rows[at])],
+                "price": self._price(int(rows[at])),
+            }
+            for place, at in enumerate(left.tolist())
+        ]
+
+    def facets(self, rows: Array) -> dict[str, list[dict[str, Any]]]:
+        """Counts of found rows."""
+        counted = {
+            name: [
+                {"value": value, "count": count}
+                for value, count in self.index.attributes.counts(name, rows).items()
+            ]
+            for name in ("category", "merchant_id")
+        }
+        price = self.index.price[rows]
+        counts = np.histogram(price[np.isfinite(price)], BANDS)[0].tolist()
+        bands = [
+            {"price_min": low, "price_max": high if np.isfinite(high) else None, "count": count}
+            for (low, high), count in zip(pairwise(BANDS), counts, strict=True)
+            if count
+        ]
+        return {
+            "category": counted["category"],
+            "merchant_id": counted["merchant_id"][:SELLERS],
+            "price": bands,
+        }
+
+    def _highlight(self, query: Understood, row: int) -> str:
+        """The title where it has a word of the query, else the description where that has one."""
+        analyzer, reading = self.index.lexical.analyzer, query.reading
+        title = highlight(analyzer, reading, self.index.titles[row])
+        if OPEN in title:
+            return title
+        told = highlight(analyzer, reading, self.index.descriptions[row])
+        return told if OPEN in told else title
+
+    def _price(self, row: int) -> float | None:
+        price = float(self.index.price[row])
+        return price if np.isfinite(price) else None
+
+
+def sources_of(found: Mapping[str, Array], rows: Array) -> list[str]:
+    """How each of some candidates was found."""
+    by = {
+        name: ~np.isnan(found[name][rows]) if name in found else np.zeros(len(rows), bool)
+        for name in (LEXICAL, SEMANTIC)
+    }
+    one = np.where(by[LEXICAL], LEXICAL, SEMANTIC)
+    return list(np.where(by[LEXICAL] & by[SEMANTIC], BOTH, one).tolist())
+
+
+def notice_of(items: Sequence[Item], filters: Mapping[str, Any] | None, k: int) -> str | None:
+    """Why a list is short or empty, in words; None when it is neither."""
+    if len(items) >= k:
+        return None
+    if items:
+        return SHORT
+    asked = any(value is not None for value in (filters or {}).values())
+    return FILTERED if asked else NOTHING

@@ -1,0 +1,89 @@
+"""Ways to find candidates: by the query's words, and by its meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agora.candidates import Found, retrieve_by
+from agora.retrieval.hits import Hits, RetrievalError
+from agora.systems.search.features import LEXICAL, SEMANTIC
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from agora.candidates import Candidates
+    from agora.pipeline import Columns
+    from agora.retrieval.attributes import Selection
+    from agora.systems.search.index import Index
+    from agora.systems.search.params import Params
+    from agora.systems.search.understanding import Understanding, Understood
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Retriever:
+    """Asks an index.
+
+    Attributes:
+        index: The index.
+        understanding: Reads the queries.
+        params: How many each strategy finds.
+    """
+
+    index: Index
+    understanding: Understanding
+    params: Params
+
+    def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
+        """Candidates of each request; sold-out products among them only where asked for."""
+        asked = [self.understanding.of(query) for query in columns["query"]]
+        selections = [self.index.select(filters) for filters in columns["filters"]]
+        strategies = {
+            LEXICAL: partial(self._by_words, asked=asked, selections=selections),
+            SEMANTIC: partial(self._by_meaning, asked=asked, selections=selections),
+        }
+        return retrieve_by(strategies, columns, without)
+
+    def words(self, asked: Understood, selection: Selection | None = None) -> Hits:
+        """What has the query's words."""
+        allowed = None if selection is None else selection.allowed(len(self.index))
+        return self.index.lexical.search(asked.reading, self.params.lexical, allowed=allowed)
+
+    def meaning(self, asked: Understood, selection: Selection | None = None) -> Hits:
+        """What is meant, in whatever words.
+
+        Raises:
+            RetrievalError: There is no encoder, or the index was made without one.
+        """
+        if asked.vector is None or not self.index.has_vectors:
+            raise RetrievalError("nothing is known of meanings")
+        hits = self.index.vectors.search(asked.vector, self.params.semantic, selection)
+        close = hits.scores >= self.params.closest
+        return Hits(hits.rows[close], hits.scores[close])
+
+    def _by_words(
+        self, columns: Columns, asked: list[Understood], selections: list[Selection | None]
+    ) -> Found:
+        pairs = zip(asked, selections, strict=True)
+        return self._joined([self.words(*pair) for pair in pairs], selections)
+
+    def _by_meaning(
+        self, columns: Columns, asked: list[Understood], selections: list[Selection | None]
+    ) -> Found:
+        # One request at a time: a product of matrices would depend on who else asks.
+        pairs = zip(asked, selections, strict=True)
+        return self._joined([self.meaning(*pair) for pair in pairs], selections)
+
+    def _joined(self, hits: list[Hits], selections: list[Selection | None]) -> Found:
+        request = np.repeat(np.arange(len(hits)), [len(each) for each in hits])
+        item = np.concatenate([np.empty(0, np.int64), *(each.rows for each in hits)])
+        score = np.concatenate([np.empty(0), *(each.scores for each in hits)])
+        chosen = np.array([selection is not None for selection in selections], bool)
+        # A filter has looked at the stock already, as it was told to.
+        kept = self.index.for_sale[item] | chosen[request]
+        return Found(request[kept], item[kept], score[kept])
