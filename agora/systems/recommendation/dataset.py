@@ -28,7 +28,7 @@ GRADE = "case kind when 'purchase' then 3 when 'cart' then 2 else 1 end"
 FILTERS = """null::struct(
     category varchar, merchant_id varchar, price_min double, price_max double, in_stock boolean
 )"""
-EVENT = "struct(product_id varchar, kind varchar, at timestamptz)"
+EVENT = 'struct(product_id varchar, kind varchar, "at" timestamptz)'
 
 
 def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
@@ -58,7 +58,7 @@ def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
         ),
         sessions as (
             select
-                list_id,
+                lists.list_id,
                 list(
                     {{'product_id': product_id, 'kind': kind, 'at': event_at}}::{EVENT}
                     order by event_at, interaction_id
@@ -69,13 +69,13 @@ def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
         )
         select
             shown.list_id as request_id, customer_id, least(length, 50)::double as k,
-            {FILTERS} as filters, session, null::varchar as country, shown.event_at,
+            {FILTERS} as filters, session, null::varchar as country, made_at as event_at,
             shown.product_id, position, propensity, gain, label_arrived_at
         from shown
         join lists on lists.list_id = shown.list_id
         left join labels on labels.list_id = shown.list_id and labels.product_id = shown.product_id
         left join sessions on sessions.list_id = shown.list_id
-        order by shown.event_at, shown.list_id, position
+        order by made_at, shown.list_id, position
     """)
 
 

@@ -18,7 +18,7 @@ from agora.metrics import mean
 from agora.ranking.metrics import average_precision, judge, ndcg, reciprocal_rank
 from agora.systems.recommendation.baselines import ITEM_TO_ITEM, MOST_POPULAR, Baselines
 from agora.systems.recommendation.instead import lists_instead
-from agora.systems.recommendation.learning import PLACES, Lists, gains_seen, lists_of
+from agora.systems.recommendation.learning import PLACES, Lists, lists_of, looks
 from agora.systems.recommendation.pipeline import RecommendationPipeline
 from agora.systems.recommendation.strategies import DAY
 
@@ -70,8 +70,7 @@ def _compared(
     rows: Array,
     scores: dict[str, Array],
 ) -> Report:
-    weight = gains_seen(lists, pipeline.examined_, pipeline.params.most_weight)
-    gains = lists.gains * weight
+    gains = lists.gains * looks(lists, pipeline.examined_)
     useful = np.unique(lists.request[rows][gains[rows] > 0])
     place = np.full(len(lists), -1)
     place[useful] = np.arange(len(useful))

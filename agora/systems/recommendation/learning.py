@@ -6,7 +6,7 @@ scores of models that have not seen it: what the towers learned by heart would e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +37,10 @@ Array = np.ndarray[Any, Any]
 
 LABEL = "gain"
 PLACES = 12  # Of the home page.
-# Latest part of the calibration span that chooses the number of trees.
-LATER = 0.25
-FEWEST_LISTS = 20
+# Of a click far down, over one at the first place.
+MOST_WEIGHT = 5.0
+# Rows per leaf fall with the rows there are, so that few rows still split.
+LEAVES_OF_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +154,15 @@ def fit_examined(lists: Lists) -> Array:
     return np.minimum(np.where(np.isfinite(found), found, 1.0), 1.0)
 
 
-def gains_seen(lists: Lists, examined: Array, most: float) -> Array:
-    """Weight of each shown product: what was taken far down counts more, (m,)."""
-    seen = weights(lists.positions, examined, most)
+def looks(lists: Lists, examined: Array, power: float = 1.0) -> Array:
+    """Weight of each shown product: what was taken far down counts more, (m,).
+
+    Args:
+        lists: The lists.
+        examined: How much each place is looked at.
+        power: 1 undoes the places wholly, 0 not at all.
+    """
+    seen = weights(lists.positions, examined, MOST_WEIGHT) ** power
     return np.asarray(np.where(lists.gains > 0, seen, 1.0))
 
 
@@ -192,12 +199,8 @@ def fit_rankers(matrix: Array, lists: Lists, rows: Array, weight: Array, params:
     request, gains = lists.request[rows], lists.gains[rows]
     sample = Grouped(matrix, gains, request, weight)
     first = first_tier.FirstTier.fit(sample)
-    cut = int(len(lists) * (1 - LATER))
-    early, late = request < cut, request >= cut
-    if min(_useful(sample, early), _useful(sample, late)) >= FEWEST_LISTS:
-        trees = lambdarank.train(_part(sample, early), INPUTS, params.ranker, _part(sample, late))
-    else:
-        trees = lambdarank.train(sample, INPUTS, params.ranker)
+    rows_in_leaf = max(1, min(params.ranker.rows_in_leaf, len(matrix) // LEAVES_OF_ROWS))
+    trees = lambdarank.train(sample, INPUTS, replace(params.ranker, rows_in_leaf=rows_in_leaf))
     meanings = tuple(
         _meaning(_means(scores, request, len(lists)), lists.taken)
         for scores in (first.raw(matrix), trees.raw(matrix))
@@ -243,18 +246,6 @@ def _examples(
 def _joined(one: Customers, other: Customers) -> Customers:
     parts = ("items", "kinds", "ages", "context")
     return type(one)(*(np.concatenate([getattr(one, p), getattr(other, p)]) for p in parts))
-
-
-def _useful(sample: Grouped, chosen: Array) -> int:
-    """Lists of the chosen rows that hold something taken."""
-    return len(np.unique(sample.groups[chosen & (sample.gains > 0)]))
-
-
-def _part(sample: Grouped, chosen: Array) -> Grouped:
-    assert sample.weights is not None, "every row has one"
-    return Grouped(
-        sample.matrix[chosen], sample.gains[chosen], sample.groups[chosen], sample.weights[chosen]
-    )
 
 
 def _means(scores: Array, request: Array, lists: int) -> Array:

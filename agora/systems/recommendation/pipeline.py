@@ -30,8 +30,8 @@ from agora.systems.recommendation.learning import (
     fit_examined,
     fit_rankers,
     fit_tastes,
-    gains_seen,
     lists_of,
+    looks,
 )
 from agora.systems.recommendation.listing import Lister, Ranked, notice_of
 from agora.systems.recommendation.params import Params
@@ -92,7 +92,7 @@ class RecommendationPipeline:
         self.examined_ = fit_examined(lists)
         later = lists_of(training_set.calibration)
         rows, matrix = self.shown(later)
-        weight = gains_seen(later, self.examined_, self.params.most_weight)[rows]
+        weight = looks(later, self.examined_, self.params.look_power)[rows]
         self.rankers_ = fit_rankers(matrix, later, rows, weight, self.params)
         return self
 
