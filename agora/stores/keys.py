@@ -54,10 +54,11 @@ class Role(msgspec.Struct, frozen=True):
 # One worker answers some 2,000 scores a second: the default stops a caller that runs wild on a
 # service of several workers; who shares a service gets a rate of its own.
 ROLES: Mapping[str, Role] = {
-    "score": Role(frozenset({"score"}), 5_000, "POST /score"),
-    "analyst": Role(frozenset({"score", "outcomes"}), 500, "POST /outcomes, POST /score"),
+    "score": Role(frozenset({"score"}), 5_000, "ask the service"),
+    "app": Role(frozenset({"score", "outcomes"}), 5_000, "ask it, report clicks"),
+    "analyst": Role(frozenset({"score", "outcomes"}), 500, "ask it, report verdicts"),
     "operator": Role(frozenset({"metrics", "model"}), 50, "GET /metrics, GET /model"),
-    "deployment": Role(frozenset({"score", "model"}), 500, "POST /score, GET /model: smoke tests"),
+    "deployment": Role(frozenset({"score", "model"}), 500, "ask it, GET /model: smoke tests"),
 }
 
 
