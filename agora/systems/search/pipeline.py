@@ -14,12 +14,13 @@ import polars as pl
 from agora.boosting import Boosters
 from agora.calibration import Calibration
 from agora.cascade import Inferred, Tier, infer
-from agora.pipeline import Columns, Outputs, retrieved, seal, verify
+from agora.pipeline import Columns, Outputs, PipelineError, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
+from agora.retrieval.hits import Hits
 from agora.systems.search.categories import Categories
-from agora.systems.search.features import FEATURE_SET_IDS, LEXICAL, READ
+from agora.systems.search.features import FEATURE_SET_IDS, INPUTS, READ
 from agora.systems.search.index import Index, frame_of
-from agora.systems.search.inputs import Asked, inputs_of
+from agora.systems.search.inputs import Asked, Words, found_words, inputs_of
 from agora.systems.search.learning import (
     LABEL,
     Lists,
@@ -108,32 +109,39 @@ class SearchPipeline:
         items = self.index_.rows_of(lists.keys)
         rows = np.flatnonzero(items >= 0)
         asked = self.asked(lists.columns)
-        lexical = self.lexical(asked, lists.request[rows], items[rows])
+        words = self.words(asked, lists.request[rows], items[rows])
         matrix = inputs_of(
-            lists.columns, lists.request[rows], items[rows], asked, self.index_, lexical,
+            lists.columns, lists.request[rows], items[rows], asked, self.index_, words,
             features=lists.features[rows],
         )  # fmt: skip
         return rows, matrix
 
-    def lexical(self, asked: Asked, request: Array, item: Array) -> Array:
-        """What the words of each request score for products; 0 where they are not found, (m,)."""
-        found = np.zeros(len(item))
-        edges = np.searchsorted(request, np.arange(len(asked.queries) + 1)).tolist()
+    def words(self, asked: Asked, request: Array, item: Array) -> Words:
+        """What the words of requests score for any products, (m,); found anew."""
+        scores, count = np.zeros(len(item)), len(asked.queries)
+        best, nearest = np.zeros(count), np.full(count, np.nan)
+        edges = np.searchsorted(request, np.arange(count + 1)).tolist()
         # Many type the same; what is found depends on nothing else.
-        known: dict[str, tuple[Array, Array]] = {}
-        for query, (start, end) in zip(asked.queries, pairwise(edges), strict=True):
-            if start == end:
-                continue
-            text = query.reading.corrected
+        known: dict[str, tuple[Hits, float]] = {}
+        for number, (query, (start, end)) in enumerate(
+            zip(asked.queries, pairwise(edges), strict=True)
+        ):
+            text = query.used
             if text not in known:
                 hits = self._retriever.words(query)
                 order = np.argsort(hits.rows)
-                known[text] = hits.rows[order], hits.scores[order]
-            rows, scores = known[text]
-            if len(rows):
-                place = np.searchsorted(rows, item[start:end]).clip(max=len(rows) - 1)
-                found[start:end] = np.where(rows[place] == item[start:end], scores[place], 0.0)
-        return found
+                known[text] = (
+                    Hits(hits.rows[order], hits.scores[order]),
+                    self._retriever.nearest(query),
+                )
+            hits, nearest[number] = known[text]
+            if len(hits) and start < end:
+                best[number] = hits.scores.max()
+                place = np.searchsorted(hits.rows, item[start:end]).clip(max=len(hits) - 1)
+                scores[start:end] = np.where(
+                    hits.rows[place] == item[start:end], hits.scores[place], 0.0
+                )
+        return Words(scores, best, nearest)
 
     def asked(self, columns: Columns) -> Asked:
         """Requests, read."""
@@ -158,7 +166,7 @@ class SearchPipeline:
         """Request, item and inputs of each candidate."""
         columns = retrieved(self, columns)
         found: Candidates = columns.candidates  # type: ignore[attr-defined]
-        words = found.scores.get(LEXICAL, np.zeros(len(found)))
+        words = found_words(found, len(columns["k"]))
         inputs = inputs_of(
             columns, found.request, found.item, self.asked(columns), self.index_, words,
             skipped=found.skipped,
@@ -237,6 +245,7 @@ class SearchPipeline:
         self.rankers_.first.save(folder)
         self.rankers_.trees.save(folder)
         learned = {
+            "inputs": INPUTS,
             "examined": self.examined_.tolist(),
             "meanings": [asdict(each) for each in self.rankers_.meanings],
         }
@@ -260,6 +269,8 @@ class SearchPipeline:
         pipeline = cls(Params.of(manifest.params))
         pipeline.version = manifest.version
         learned = json.loads((folder / LEARNED).read_text())
+        if learned.get("inputs") != list(INPUTS):
+            raise PipelineError(f"{folder}: its rankers were made for other inputs")
         first, trees = (Calibration(**each) for each in learned["meanings"])
         pipeline._meaning = Meaning.open(
             pipeline.params.encoder, quantised=pipeline.params.quantised

@@ -65,7 +65,7 @@ def _unseen(pipeline: SearchPipeline, lists: Lists) -> list[tuple[Array, ...]]:
         kept.sort()
         request, item = found.request[kept], found.item[kept]
         asked = pipeline.asked(columns)
-        words = pipeline.lexical(asked, request, item)
+        words = pipeline.words(asked, request, item)
         matrix = inputs_of(
             columns, request, item, asked, pipeline.index_, words,
             features=_then(items, lists, item, columns["event_at"][request], pipeline),

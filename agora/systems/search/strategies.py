@@ -66,6 +66,14 @@ class Retriever:
         close = hits.scores >= self.params.closest
         return Hits(hits.rows[close], hits.scores[close])
 
+    def nearest(self, asked: Understood) -> float:
+        """Likeness in meaning of what is most alike, as far as `meaning` finds it; else NaN."""
+        try:
+            hits = self.meaning(asked)
+        except RetrievalError:
+            return float("nan")
+        return float(hits.scores[0]) if len(hits) else float("nan")
+
     def _by_words(
         self, columns: Columns, asked: list[Understood], selections: list[Selection | None]
     ) -> Found:
