@@ -21,9 +21,22 @@ if TYPE_CHECKING:
 
 
 def training_set(
-    home: Path, params: Params, system: System, split: Split | None = None
+    home: Path,
+    params: Params,
+    system: System,
+    split: Split | None = None,
+    *,
+    until: timedelta = timedelta(),
 ) -> TrainingSet:
-    """Simulate, ingest, build the features and join; saved in the home's lake."""
+    """Simulate, ingest, build the features and join; saved in the home's lake.
+
+    Args:
+        home: The instance.
+        params: The marketplace.
+        system: Whose training set.
+        split: Its spans; the system's own by default.
+        until: Moves the moment that it is made at from the end of the marketplace.
+    """
     settings = Settings(home=home)
     end = params.start + timedelta(days=params.days)
     simulate(params, Path(settings.landing), home / "truth")
@@ -31,7 +44,7 @@ def training_set(
     for table in TABLES.values():
         ingest(lake, settings.landing, table, params.start, end)
     warehouse.build(settings, params.start, end)
-    as_of = datetime.combine(end, datetime.min.time(), UTC)
+    as_of = datetime.combine(end, datetime.min.time(), UTC) + until
     made = build_training_set(system, lake, as_of, split)
     made.save(lake)
     return made
