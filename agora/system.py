@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agora.retraining import Retraining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime
     from pathlib import Path
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agora.features import Entity, FeatureSet
     from agora.gate import Gate
     from agora.items import Items
+    from agora.monitoring.table import Measure
     from agora.pipeline import ItemPipeline, Pipeline
     from agora.serving.predictor import Predictor
     from agora.stores.lake import Lake
@@ -93,6 +94,7 @@ class System:
             `propensity`), its pipeline is an `ItemPipeline`, its response has `items`.
         index_gate: Why a new index may not serve, from the pipeline with the index that serves
             (None: there is none) and the pipeline with the new one; empty when it may.
+        measures: Further figures of a day for its monitoring, read from its logs and the marts.
         path: Page of its service that answers requests.
         pages: Its further pages.
     """
@@ -124,6 +126,7 @@ class System:
     adjusting: Adjusting | None = None
     items: Items | None = None
     index_gate: Callable[[ItemPipeline | None, ItemPipeline], tuple[str, ...]] | None = None
+    measures: Callable[[Lake, date], Iterable[Measure]] | None = None
     path: str = "/score"
     pages: tuple[Page, ...] = ()
 

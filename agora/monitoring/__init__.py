@@ -113,6 +113,7 @@ def monitor(
     if not logs:
         return Monitored(day=day, measures=pl.DataFrame(schema=SCHEMA), drift=found, report=report)
     rows: list[Measure] = list(_unmatched(system, lake, day))
+    rows += system.measures(lake, day) if system.measures else ()
     for log, (table, n) in logs.items():
         rows += traffic(lake, table, log, day, n)
         rows += performance(system, lake, table, log, day, as_of)

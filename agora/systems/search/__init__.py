@@ -28,6 +28,7 @@ from agora.systems.search.dataset import SPLIT, labelled, requests
 from agora.systems.search.evaluation import GATE, evaluate
 from agora.systems.search.features import ENTITIES, FEATURE_SETS, ITEM_SETS
 from agora.systems.search.gate import index_gate
+from agora.systems.search.measures import measures
 from agora.systems.search.outcomes import outcomes
 from agora.systems.search.pipeline import LABEL, SearchPipeline
 from agora.systems.search.schema import Found, Outcome, Prefix, Search, Suggested
@@ -54,6 +55,7 @@ SYSTEM = System(
     outcomes=outcomes,
     items=Items(PRODUCT, "product_id", ITEM_SETS, catalogue, keyed_by="query"),
     index_gate=index_gate,
+    measures=measures,
     path="/search",
     pages=(
         Page(
