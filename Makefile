@@ -58,8 +58,8 @@ demo: $(STAMP) ## Simulate a marketplace and run it from raw payments to a live 
 ui: $(STAMP) ## Open Dagster on this instance.
 	@$(BIN)/agora ui $(ARGS)
 
-serve: $(STAMP) ## Serve the deployed fraud model; POST /score.
-	@$(BIN)/agora serve fraud $(ARGS)
+serve: $(STAMP) ## Serve a deployed model: fraud's POST /score, or make serve NAME=search
+	@$(BIN)/agora serve $(or $(NAME),fraud) $(ARGS)
 
 test: $(STAMP) ## Run the fast tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)

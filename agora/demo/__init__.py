@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agora.demo.service import TrafficError
 from agora.demo.traffic import drive
+from agora.demo.visits import visit
 from agora.processes import run_module
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
     from agora.settings import Settings
 
-LOOP = " or ".join(
-    f'key:"fraud/{stage}"' for stage in ("predictions", "prediction_log", "outcomes", "monitoring")
-)
+STAGES = ("predictions", "lists", "prediction_log", "outcomes", "monitoring")
+LOOP = " or ".join(f'key:"*/{stage}"' for stage in STAGES)
 """What is made of answers, once there are some."""
+DONE = " or ".join(f'key:"{layer}/interactions"' for layer in ("raw", "marts"))
+"""What the visitors of today did."""
 RETRAINING = "fraud_retrain"
 SCORED_DAYS = 1
 """Days at the end that are scored in batch."""
@@ -128,19 +130,28 @@ def call(demo: Demo) -> dict[str, Any]:
         raise DemoError(str(error)) from error
 
 
+def shop(demo: Demo) -> dict[str, Any]:
+    """Serve the other bentos, let simulated customers visit them and do what they like."""
+    try:
+        return visit(demo.settings, demo.project)
+    except TrafficError as error:
+        raise DemoError(str(error)) from error
+
+
 def close(demo: Demo) -> dict[str, Any]:
     """Join outcomes, monitor, and train again where the sensor says so; the gate decides."""
     start = demo.end - timedelta(days=SCORED_DAYS)
     # The endpoint answered today.
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    _materialize(demo, start, tomorrow, LOOP, "--then", RETRAINING)
+    _materialize(demo, start, tomorrow, f"{LOOP} or {DONE}", "--then", RETRAINING)
     return {}
 
 
 STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
     ("simulate", "Simulate a marketplace", simulate),
-    ("build", "Raw data, features, model, gate, bento", build),
+    ("build", "Raw data, features, models, gates, indexes, bentos", build),
     ("call", "Traffic: payments to the endpoint, verdicts of analysts", call),
+    ("shop", "Visits: lists and searches, clicks, carts and purchases", shop),
     ("close", "Close the loop: outcomes, monitoring, a new model, the gate's decision", close),
 )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agora.settings import Settings
 
 READY_SECONDS = 60.0
-ROLES = ("score", "analyst")
+ROLES = ("score", "app", "analyst")
 
 
 class TrafficError(RuntimeError):
@@ -54,16 +54,22 @@ class Caller:
 
 
 @contextmanager
-def calling(settings: Settings, project: Path) -> Iterator[Caller]:
-    """The deployed service on a free port, and keys that end with it."""
+def calling(settings: Settings, project: Path, system: str) -> Iterator[Caller]:
+    """The deployed service of a system, and keys that end with it."""
+    with tokens(settings) as own, serving(settings, project, system) as port:
+        yield Caller(http.client.HTTPConnection(settings.service_host, port, timeout=10), own)
+
+
+@contextmanager
+def serving(settings: Settings, project: Path, system: str) -> Iterator[int]:
+    """The port on which the deployed service of a system answers."""
     with socket.socket() as probe:
         probe.bind((settings.service_host, 0))
         port = probe.getsockname()[1]
-    log = settings.home / "logs" / "demo_service.log"
+    log = settings.home / "logs" / f"demo_{system}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "agora.cli", "serve", "fraud", "--port", str(port)]
+    command = [sys.executable, "-m", "agora.cli", "serve", system, "--port", str(port)]
     with (
-        _tokens(settings) as tokens,
         log.open("wb") as output,
         subprocess.Popen(
             command,
@@ -74,13 +80,15 @@ def calling(settings: Settings, project: Path) -> Iterator[Caller]:
         ) as child,
     ):
         try:
-            yield Caller(_connect(settings.service_host, port, child, log), tokens)
+            _await(settings.service_host, port, child, log)
+            yield port
         finally:
             child.terminate()
 
 
 @contextmanager
-def _tokens(settings: Settings) -> Iterator[dict[str, str]]:
+def tokens(settings: Settings) -> Iterator[dict[str, str]]:
+    """An API key of each role that the demo needs; they are revoked afterwards."""
     store, run = KeyStore(settings.keys), f"{time.time_ns():x}"
     names = {role: f"demo-{role}-{run}" for role in ROLES}
     try:
@@ -93,20 +101,18 @@ def _tokens(settings: Settings) -> Iterator[dict[str, str]]:
             store.revoke(name)
 
 
-def _connect(
-    host: str, port: int, child: subprocess.Popen[bytes], log: Path
-) -> http.client.HTTPConnection:
+def _await(host: str, port: int, child: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         connection = http.client.HTTPConnection(host, port, timeout=10)
         try:
             connection.request("GET", "/readyz")
             ready = connection.getresponse()
-            ready.read()
             if ready.status == http.client.OK:
-                return connection
+                return
         except OSError:
             pass
-        connection.close()
+        finally:
+            connection.close()
         time.sleep(0.2)
     raise TrafficError(f"the service was not ready within {READY_SECONDS:.0f} s; see {log}")

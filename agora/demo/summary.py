@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from agora.demo.visits import SURFACES
 from agora.evaluation import CANDIDATE, CHAMPION
 from agora.stores.decisions import read as decisions
 from agora.stores.lake import Lake
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from agora.evaluation import Estimate, Report
     from agora.settings import Settings
 
-LAYERS = ("raw", "quarantine", "staging", "marts", "features", "fraud", "predictions")
+LAYERS = (
+    "raw", "quarantine", "staging", "marts", "features",
+    "fraud", "recommendation", "search", "predictions",
+)  # fmt: skip
 SHOWN = {
     "average_precision": "average precision",
     "auc_roc": "AUC ROC",
@@ -25,11 +29,12 @@ SHOWN = {
 
 
 def summary(settings: Settings, done: dict[str, Any], seconds: float) -> Group:
-    """Rows by layer, the model against its baselines, the gate, latencies, where to look next."""
+    """Rows by layer, models against baselines, gates, latencies, where to look next."""
     return Group(
         _rows(settings),
         _model(settings),
         _calls(done["call"]),
+        _lists(settings, done["shop"]),
         _loop(settings),
         _next(settings, done, seconds),
     )
@@ -100,12 +105,49 @@ def _calls(call: dict[str, Any]) -> Table:
     return table
 
 
+def _lists(settings: Settings, shop: dict[str, Any]) -> Table:
+    """The systems that answer with lists: each model beside its baselines, and the visits."""
+    from agora.registry import SYSTEMS
+    from agora.stores.models import ModelRegistry
+
+    asked = ", ".join(f"{count} POST {path}" for path, count in shop["asked"].items())
+    table = Table(
+        title=f"{shop['visits']} visits: {asked}, p50 {shop['p50_ms']} ms, p99 {shop['p99_ms']} "
+        f"ms; {shop['outcomes']} clicks, carts and purchases reported",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    for title in ("system", "metric", "model", "baselines", "gate"):
+        table.add_column(title, no_wrap=title != "baselines")
+    registry = ModelRegistry(settings)
+    for system in SYSTEMS.values():
+        if system.items is None:
+            continue
+        report = registry.report(system, registry.alias(system, CHAMPION) or "")
+        shown = {model: metrics.get(report.primary) for model, metrics in report.metrics.items()}
+        table.add_row(
+            system.name,
+            report.primary.replace("_", " "),
+            _short(report.metrics[CANDIDATE][report.primary]),
+            ", ".join(
+                f"{model.replace('_', ' ')} {estimate.value:.3f}"
+                for model, estimate in shown.items()
+                if estimate is not None and model not in (CANDIDATE, CHAMPION)
+            ),
+            "passed" if system.gate.check(report).passed else "refused",
+        )
+    return table
+
+
 def _loop(settings: Settings) -> Table:
     """What became of the answers, and who decided what on the models."""
     lake = Lake(settings.lake, settings.lake_options)
     table = Table(title="The loop", title_justify="left", show_header=False)
-    joined = _count(lake, "fraud/outcomes") if lake.exists("fraud/outcomes") else 0
-    table.add_row("outcomes", f"{joined:,} labels joined to predictions")
+    for name in ("fraud", *SURFACES):
+        if lake.exists(f"{name}/outcomes"):
+            joined = _count(lake, f"{name}/outcomes")
+            table.add_row("outcomes", f"{joined:,} labels joined to predictions of {name}")
     for each in decisions(lake, "fraud").iter_rows(named=True):
         what = f"{each['action']} by {each['by']}"
         if each["stimulus"]:
@@ -120,7 +162,7 @@ def _next(settings: Settings, done: dict[str, Any], seconds: float) -> Text:
         f"\n{seconds:.0f} s in this call ({steps}). State: {settings.home}\n\n"
         "Where to look next\n"
         "  make ui      the graph, checks, metadata and plots: http://127.0.0.1:3001\n"
-        "  make serve   the endpoint: POST http://127.0.0.1:"
+        "  make serve   fraud's endpoint: POST http://127.0.0.1:"
         f"{settings.service_port}/score, its OpenAPI document at /openapi.json\n"
         "  docs/bring-your-data.md   your own payments instead of the simulated ones\n"
     )

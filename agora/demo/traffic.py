@@ -30,7 +30,7 @@ def drive(settings: Settings, project: Path, day: date) -> dict[str, Any]:
         Latencies, counts of decisions and tiers, verdicts, one request with its answer.
     """
     payments = _payments(settings, day)
-    with calling(settings, project) as caller:
+    with calling(settings, project, "fraud") as caller:
         answers, milliseconds = [], []
         for payment in payments:
             started = time.perf_counter()
