@@ -80,7 +80,7 @@ class Vectors:
             raise ValueError("vectors: NaN or infinite")
         nothing = Tail(np.empty(0, np.int64), np.empty((0, matrix.shape[1]), np.float32))
         lists = None
-        if len(matrix) > EXACT:
+        if np.count_nonzero(alive) > EXACT:
             lists = Lists.build(matrix, np.flatnonzero(alive), queries)
         return cls(matrix, alive, nothing, lists)
 
