@@ -20,6 +20,7 @@ MODULES = (
     "score",
     "memory",
     "retrieval",
+    "recommend",
 )
 
 

@@ -3,7 +3,7 @@
 Each request has an id of its own, in place of `ID` in its body: a repeat would be answered from a
 cache.
 Run as a process of its own, so that it shares neither core nor interpreter lock with the service:
-`python -m benchmarks.performance.http_load PORT CONNECTIONS REQUESTS TOKEN < bodies.jsonl`.
+`python -m benchmarks.performance.http_load PORT CONNECTIONS REQUESTS TOKEN PATH < bodies.jsonl`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Connection:
 
 
 def drive(
-    port: int, connections: int, requests: int, token: str, bodies: list[bytes]
+    port: int, connections: int, requests: int, token: str, path: str, bodies: list[bytes]
 ) -> dict[str, list]:
     """Latencies in milliseconds and the number of answers by status."""
-    sent = [_request(port, token, body) for body in bodies]
+    sent = [_request(port, token, path, body) for body in bodies]
     latencies: list[float] = []
     statuses: dict[int, int] = {}
     # Microseconds: no run goes on where another one was.
@@ -78,9 +78,9 @@ def drive(
     return {"latencies": latencies, "statuses": sorted(statuses.items())}
 
 
-def _request(port: int, token: str, body: bytes) -> bytes:
+def _request(port: int, token: str, path: str, body: bytes) -> bytes:
     head = (
-        f"POST /score HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -92,4 +92,4 @@ def _own(request: bytes, number: int) -> bytes:
 
 if __name__ == "__main__":
     bodies = [line.encode() for line in sys.stdin.read().splitlines()]
-    print(json.dumps(drive(*map(int, sys.argv[1:4]), sys.argv[4], bodies)))
+    print(json.dumps(drive(*map(int, sys.argv[1:4]), *sys.argv[4:6], bodies)))

@@ -93,14 +93,18 @@ def run() -> list[dict[str, Any]]:
 
 
 def measure(
-    server: tuple[int, psutil.Process], token: str, bodies: str, requests: int = REQUESTS
+    server: tuple[int, psutil.Process],
+    token: str,
+    bodies: str,
+    requests: int = REQUESTS,
+    path: str = SYSTEM.path,
 ) -> dict[str, Any]:
     """One run of the load: latencies, and CPU per request of the process that answers."""
     port, process = server
     command = [sys.executable, "-m", "benchmarks.performance.http_load"]
     before = _cpu(process)
     done = subprocess.run(
-        [*command, str(port), str(CLIENTS), str(requests), token],
+        [*command, str(port), str(CLIENTS), str(requests), token, path],
         input=bodies, capture_output=True, text=True, check=True, cwd=PROJECT, timeout=120,
         preexec_fn=_to_last_core,
     )  # fmt: skip

@@ -41,7 +41,7 @@ CONTEXT = 4
 AT_ONCE = 50_000  # Texts hashed at once: bounds memory.
 UNKNOWN = -1  # No product's key.
 RECENT, FADES = 5, 0.7  # Steps that say what is being looked for, and how fast they say less.
-KNOWN_AT_FIT = "collaborative_keys.json"
+KNOWN_AT_FIT, SAID = "collaborative_keys.npy", "tastes.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,15 @@ class Tastes:
         """Write plain files."""
         self.towers.save(folder)
         self.ease.save(folder)
-        said = {"text": self.text, "keys": self.keys.tolist()}
-        (folder / KNOWN_AT_FIT).write_text(json.dumps(said))
+        np.save(folder / KNOWN_AT_FIT, self.keys)
+        (folder / SAID).write_text(json.dumps({"text": self.text}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        said = json.loads((folder / KNOWN_AT_FIT).read_text())
-        keys = np.array(said["keys"], float)
-        return cls(TwoTower.load(folder), FactoredEase.load(folder), keys, said["text"])
+        text = json.loads((folder / SAID).read_text())["text"]
+        keys = np.load(folder / KNOWN_AT_FIT)
+        return cls(TwoTower.load(folder), FactoredEase.load(folder), keys, text)
 
     def _parts(self, frame: pl.DataFrame) -> tuple[Array, Array]:
         items = items_of(frame, self.text)
