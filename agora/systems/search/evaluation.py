@@ -49,13 +49,13 @@ def evaluate(
     lists = lists_of(training_set.test)
     rows, matrix = pipeline.shown(lists)
     scores = {
-        CANDIDATE: _whole(lists, rows, pipeline.rankers_.trees.raw(matrix)),
+        CANDIDATE: _whole(lists, rows, pipeline.rankers_.raw(matrix)),
         BM25: _whole(lists, rows, matrix[:, INPUTS.index(LEXICAL)]),
         FUSION: _whole(lists, rows, fused(matrix, lists.request[rows])),
     }
     if isinstance(champion, SearchPipeline):
         known, theirs = champion.shown(lists)
-        scores[CHAMPION] = _whole(lists, known, champion.rankers_.trees.raw(theirs))
+        scores[CHAMPION] = _whole(lists, known, champion.rankers_.raw(theirs))
     report = _compared(pipeline, training_set, lists, rows, scores)
     return _with(report, searched_anew(pipeline, lists))
 

@@ -204,6 +204,11 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def texts_of(frame: pl.DataFrame) -> list[str]:
+    """What is encoded of each product."""
+    return frame.select(pl.concat_str("title", "description", separator=". ")).to_series().to_list()
+
+
 def popularity_of(features: Array, usual: float) -> Array:
     """Logarithm of what is taken of products, (n,).
 

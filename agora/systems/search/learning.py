@@ -156,12 +156,18 @@ class Rankers:
     Attributes:
         first: Over all candidates.
         trees: Over those left open.
+        linear: Share of the first's score beside that of the trees.
         meanings: By ranker: mean score of a list to the chance that something of it is taken.
     """
 
     first: first_tier.FirstTier
     trees: Boosters
+    linear: float
     meanings: tuple[Calibration, Calibration]
+
+    def raw(self, matrix: Array) -> Array:
+        """Final scores of rows, (n,)."""
+        return stacked(self.first, self.trees, self.linear, matrix)
 
 
 def fit_rankers(sample: Grouped, shown: Array, lists: Lists, params: Params) -> Rankers:
@@ -186,9 +192,17 @@ def fit_rankers(sample: Grouped, shown: Array, lists: Lists, params: Params) -> 
     seen = _part(sample, shown)
     meanings = tuple(
         _meaning(_means(scores, seen.groups, len(lists)), lists.taken)
-        for scores in (first.raw(seen.matrix), trees.raw(seen.matrix))
+        for scores in (
+            first.raw(seen.matrix),
+            stacked(first, trees, params.linear, seen.matrix),
+        )
     )
-    return Rankers(first, trees, (meanings[0], meanings[1]))
+    return Rankers(first, trees, params.linear, (meanings[0], meanings[1]))
+
+
+def stacked(first: first_tier.FirstTier, trees: Boosters, linear: float, matrix: Array) -> Array:
+    """What the trees say, and a share of what the linear ranker says, (n,)."""
+    return np.asarray(trees.raw(matrix) + linear * first.raw(matrix))
 
 
 def _useful(sample: Grouped, chosen: Array) -> int:

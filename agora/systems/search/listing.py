@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from agora.retrieval.highlights import OPEN, highlight
 from agora.systems.search.features import LEXICAL, SEMANTIC
@@ -14,6 +15,7 @@ from agora.systems.search.features import LEXICAL, SEMANTIC
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agora.pipeline import Outputs
     from agora.systems.search.index import Index
     from agora.systems.search.understanding import Understood
 
@@ -25,6 +27,28 @@ NOTHING = "No product fits the query."
 FILTERED = "No product fits the query and the filters."
 SHORT = "Fewer products fit than were asked for."
 BANDS = (0.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, np.inf)
+COUNTS = pl.List(pl.Struct({"value": pl.String(), "count": pl.Int64()}))
+PRICES = pl.List(
+    pl.Struct({"price_min": pl.Float64(), "price_max": pl.Float64(), "count": pl.Int64()})
+)
+OUTPUTS: Outputs = {
+    "items": pl.List(
+        pl.Struct(
+            {
+                "product_id": pl.String(), "position": pl.Int64(), "score": pl.Float64(),
+                "title": pl.String(), "highlight": pl.String(), "price": pl.Float64(),
+                "propensity": pl.Float64(), "source": pl.String(),
+            }
+        )
+    ),
+    "score": pl.Float64(),
+    "query_used": pl.String(),
+    "corrected": pl.Boolean(),
+    "category": pl.String(),
+    "total": pl.Int64(),
+    "facets": pl.Struct({"category": COUNTS, "merchant_id": COUNTS, "price": PRICES}),
+    "notice": pl.String(),
+}  # fmt: skip
 SELLERS = 20  # Of a facet; more is no help.
 
 

@@ -6,8 +6,9 @@ vectors of texts are kept beside it, so that a new index encodes new texts only.
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ Array = np.ndarray[Any, Any]
 logger = logging.getLogger(__name__)
 # Vectors of an index without an encoder: of any width, as none is there.
 NO_WIDTH = 1
+FILE = "projection.npy"
+SAMPLE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class Meaning:
     Attributes:
         encoder: None where it could not be opened.
         kept: Folder of the vectors of former texts.
+        projection: To fewer numbers, (encoder's width, width); None leaves them as they are.
     """
 
     encoder: Encoder | None
     kept: Path | None = None
+    projection: Array | None = None
 
     @classmethod
     def open(cls, name: str, *, quantised: bool) -> Meaning:
@@ -58,7 +63,8 @@ class Meaning:
         if self.encoder is None or self.kept is None:
             return nothing
         try:
-            return EncodedTexts(self.encoder, self.kept).vectors(texts), np.ones(len(texts), bool)
+            vectors = EncodedTexts(self.encoder, self.kept).vectors(texts)
+            return self.projected(vectors), np.ones(len(texts), bool)
         except (RetrievalError, OSError) as error:
             logger.warning("texts are not encoded: %s", error)
             return nothing
@@ -66,7 +72,44 @@ class Meaning:
     @property
     def name(self) -> str:
         """What makes the vectors; empty without an encoder."""
-        return self.encoder.fingerprint if self.encoder else ""
+        if self.encoder is None:
+            return ""
+        return f"{self.encoder.fingerprint}{_digest(self.projection)}"
+
+    def narrowed(self, texts: Sequence[str], width: int) -> Meaning:
+        """The same with vectors of at most so many numbers, those that tell most of some texts.
+
+        Neighbours are then found in a third of the time and the memory. (Singular vectors, not
+        centred, so that inner products stay what they were as far as they can.)
+        """
+        whole = replace(self, projection=None)
+        vectors, present = whole.texts(texts)
+        if not present.any() or vectors.shape[1] <= width:
+            return whole
+        sample = vectors[:: max(1, len(vectors) // SAMPLE)].astype(np.float64)
+        # Eigenvectors of the products: as many as the encoder is wide, however many texts.
+        _, found = np.linalg.eigh(sample.T @ sample)
+        return replace(self, projection=np.ascontiguousarray(found[:, ::-1][:, :width]))
+
+    def projected(self, vectors: Array) -> Array:
+        """Vectors in the narrower space, float32; shorter than 1 by what they lost.
+
+        What is unlike all texts stays far from them: it loses nearly all.
+        """
+        if self.projection is None:
+            return vectors
+        return np.asarray(vectors @ self.projection, np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the projection; the encoder is not ours."""
+        if self.projection is not None:
+            np.save(folder / FILE, self.projection)
+
+    def load(self, folder: Path) -> Meaning:
+        """The same encoder with a saved projection."""
+        if not (folder / FILE).exists():
+            return self
+        return replace(self, projection=np.load(folder / FILE))
 
     def query(self, text: str, name: str) -> Array | None:
         """Vector of a query, (width,).
@@ -76,10 +119,17 @@ class Meaning:
         if self.encoder is None or self.name != name:
             return None
         try:
-            return self.encoder.query(text)
+            # Not of several at once: the last digits of a product depend on who else asks.
+            return self.projected(self.encoder.query(text))
         except RetrievalError as error:
             logger.warning("a query is not encoded: %s", error)
             return None
+
+
+def _digest(projection: Array | None) -> str:
+    if projection is None:
+        return ""
+    return f"-{hashlib.sha256(projection.tobytes()).hexdigest()[:8]}"
 
 
 @lru_cache(maxsize=2)

@@ -24,6 +24,7 @@ class Params:
     ranker: RankParams = field(default_factory=_ranker)
     encoder: str = ENCODER
     quantised: bool = True  # Twice as quick for a query; what is found hardly changes.
+    width: int = 128  # Numbers of a vector, of the encoder's 384: a third of time and memory.
     weights: dict[str, float] = field(
         # A title names the thing, a description says more, a category less.
         default_factory=lambda: {"title": 3.0, "description": 1.0, "category": 1.0}
@@ -35,6 +36,7 @@ class Params:
     lists: int = 4_000  # Latest lists that the rankers learn from: some seconds.
     unseen: int = 20  # Per such list, found products that were not shown, as rows of gain 0.
     unseen_lists: int = 1_000  # Lists that get such rows.
+    linear: float = 0.5  # Of the linear ranker's score beside the trees', who saw little but hits.
     most_weight: float = 5.0  # Of a click far down, over one at the first place.
     sure: float = 0.6  # Chance from which a category is told.
 

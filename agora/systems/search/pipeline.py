@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import polars as pl
 
 from agora.boosting import Boosters
 from agora.calibration import Calibration
 from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, PipelineError, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
-from agora.retrieval.hits import Hits
 from agora.systems.search.categories import Categories
 from agora.systems.search.features import FEATURE_SET_IDS, INPUTS, READ
-from agora.systems.search.index import Index, frame_of
+from agora.systems.search.index import Index, frame_of, texts_of
 from agora.systems.search.inputs import Asked, Words, found_words, inputs_of
 from agora.systems.search.learning import (
     LABEL,
@@ -31,10 +29,10 @@ from agora.systems.search.learning import (
     gains_seen,
     lists_of,
 )
-from agora.systems.search.listing import Lister, notice_of, sources_of
+from agora.systems.search.listing import OUTPUTS, Lister, notice_of, sources_of
 from agora.systems.search.meaning import Meaning
 from agora.systems.search.params import Params
-from agora.systems.search.shown import sample_of
+from agora.systems.search.shown import sample_of, words_of
 from agora.systems.search.strategies import Retriever
 from agora.systems.search.tiers import ITEM, REQUEST, FirstStage, TreesStage
 from agora.systems.search.understanding import Understanding
@@ -42,6 +40,8 @@ from agora.systems.search.understanding import Understanding
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
+
+    import polars as pl
 
     from agora.candidates import Candidates
     from agora.dataset import TrainingSet
@@ -52,28 +52,6 @@ __all__ = ["LABEL", "Params", "SearchPipeline"]
 Array = np.ndarray[Any, Any]
 
 LEARNED, INDEX = "learned.json", "index"
-COUNTS = pl.List(pl.Struct({"value": pl.String(), "count": pl.Int64()}))
-BANDS = pl.List(
-    pl.Struct({"price_min": pl.Float64(), "price_max": pl.Float64(), "count": pl.Int64()})
-)
-OUTPUTS: Outputs = {
-    "items": pl.List(
-        pl.Struct(
-            {
-                "product_id": pl.String(), "position": pl.Int64(), "score": pl.Float64(),
-                "title": pl.String(), "highlight": pl.String(), "price": pl.Float64(),
-                "propensity": pl.Float64(), "source": pl.String(),
-            }
-        )
-    ),
-    "score": pl.Float64(),
-    "query_used": pl.String(),
-    "corrected": pl.Boolean(),
-    "category": pl.String(),
-    "total": pl.Int64(),
-    "facets": pl.Struct({"category": COUNTS, "merchant_id": COUNTS, "price": BANDS}),
-    "notice": pl.String(),
-}  # fmt: skip
 
 
 class SearchPipeline:
@@ -92,7 +70,9 @@ class SearchPipeline:
         assert training_set.items is not None, "a system of items has them"
         self._meaning = Meaning.open(self.params.encoder, quantised=self.params.quantised)
         self.categories_ = Categories((), {}, np.empty(0))
-        self._index(frame_of(training_set.items))
+        frame = frame_of(training_set.items)
+        self._meaning = self._meaning.narrowed(texts_of(frame), self.params.width)
+        self._index(frame)
         lists = lists_of(training_set.train)
         self.categories_ = fit_categories(lists, self.index_, self.index_.lexical.analyzer)
         self.examined_ = fit_examined(lists)
@@ -118,30 +98,7 @@ class SearchPipeline:
 
     def words(self, asked: Asked, request: Array, item: Array) -> Words:
         """What the words of requests score for any products, (m,); found anew."""
-        scores, count = np.zeros(len(item)), len(asked.queries)
-        best, nearest = np.zeros(count), np.full(count, np.nan)
-        edges = np.searchsorted(request, np.arange(count + 1)).tolist()
-        # Many type the same; what is found depends on nothing else.
-        known: dict[str, tuple[Hits, float]] = {}
-        for number, (query, (start, end)) in enumerate(
-            zip(asked.queries, pairwise(edges), strict=True)
-        ):
-            text = query.used
-            if text not in known:
-                hits = self._retriever.words(query)
-                order = np.argsort(hits.rows)
-                known[text] = (
-                    Hits(hits.rows[order], hits.scores[order]),
-                    self._retriever.nearest(query),
-                )
-            hits, nearest[number] = known[text]
-            if len(hits) and start < end:
-                best[number] = hits.scores.max()
-                place = np.searchsorted(hits.rows, item[start:end]).clip(max=len(hits) - 1)
-                scores[start:end] = np.where(
-                    hits.rows[place] == item[start:end], hits.scores[place], 0.0
-                )
-        return Words(scores, best, nearest)
+        return words_of(self._retriever, asked.queries, request, item)
 
     def asked(self, columns: Columns) -> Asked:
         """Requests, read."""
@@ -156,7 +113,7 @@ class SearchPipeline:
     def tiers(self) -> tuple[Tier, ...]:
         """The rankers."""
         first, trees = self.rankers_.first, self.rankers_.trees
-        return FirstStage(first, self.params.kept_open), TreesStage(trees)
+        return FirstStage(first, self.params.kept_open), TreesStage(trees, self.params.linear)
 
     def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
         """At most some eight hundred candidates of each request."""
@@ -234,7 +191,8 @@ class SearchPipeline:
         other = copy(self)
         if self._meaning.encoder is None:
             # It may have come since.
-            other._meaning = Meaning.open(self.params.encoder, quantised=self.params.quantised)
+            opened = Meaning.open(self.params.encoder, quantised=self.params.quantised)
+            other._meaning = replace(opened, projection=self._meaning.projection)
         other._use(Index.load(folder))
         return other
 
@@ -242,6 +200,7 @@ class SearchPipeline:
         """Write models, index, and the manifest over all files."""
         folder.mkdir(parents=True, exist_ok=True)
         self.categories_.save(folder)
+        self._meaning.save(folder)
         self.rankers_.first.save(folder)
         self.rankers_.trees.save(folder)
         learned = {
@@ -274,10 +233,12 @@ class SearchPipeline:
         first, trees = (Calibration(**each) for each in learned["meanings"])
         pipeline._meaning = Meaning.open(
             pipeline.params.encoder, quantised=pipeline.params.quantised
-        )
+        ).load(folder)
         pipeline.categories_ = Categories.load(folder)
         pipeline.examined_ = np.array(learned["examined"])
-        pipeline.rankers_ = Rankers(FirstTier.load(folder), Boosters.load(folder), (first, trees))
+        pipeline.rankers_ = Rankers(
+            FirstTier.load(folder), Boosters.load(folder), pipeline.params.linear, (first, trees)
+        )
         pipeline._use(Index.load(folder / INDEX))
         return pipeline
 
@@ -286,8 +247,7 @@ class SearchPipeline:
         return self.rankers_.trees.importance()
 
     def _index(self, frame: pl.DataFrame) -> None:
-        texts = frame.select(pl.concat_str("title", "description", separator=". ")).to_series()
-        matrix, present = self._meaning.texts(texts.to_list())
+        matrix, present = self._meaning.texts(texts_of(frame))
         name = self._meaning.name if present.any() else ""
         self._use(Index.of(frame, matrix, present, self.params.weights, name))
 

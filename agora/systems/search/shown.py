@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agora.ranking.lambdarank import Grouped
-from agora.systems.search.features import LOGGED
-from agora.systems.search.inputs import inputs_of
+from agora.retrieval.hits import Hits
+from agora.systems.search.inputs import Words, inputs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agora.systems.search.learning import Lists
     from agora.systems.search.pipeline import SearchPipeline
+    from agora.systems.search.strategies import Retriever
+    from agora.systems.search.understanding import Understood
 
 Array = np.ndarray[Any, Any]
 
@@ -38,6 +43,37 @@ def sample_of(pipeline: SearchPipeline, lists: Lists, weight: Array) -> tuple[Gr
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
     return Grouped(inputs, gains, groups, weights), shown.astype(bool)
+
+
+def words_of(
+    retriever: Retriever, queries: Sequence[Understood], request: Array, item: Array
+) -> Words:
+    """What the words of requests score for any products, found anew.
+
+    Args:
+        retriever: Asks the index.
+        queries: The requests' queries.
+        request: Row of each product's request, ascending, (m,).
+        item: Its row in the index, (m,).
+    """
+    scores, count = np.zeros(len(item)), len(queries)
+    best, nearest = np.zeros(count), np.full(count, np.nan)
+    edges = np.searchsorted(request, np.arange(count + 1)).tolist()
+    # Many type the same; what is found depends on nothing else.
+    known: dict[str, tuple[Hits, float]] = {}
+    for number, (query, (start, end)) in enumerate(zip(queries, pairwise(edges), strict=True)):
+        if query.used not in known:
+            hits = retriever.words(query)
+            order = np.argsort(hits.rows)
+            sorted_hits = Hits(hits.rows[order], hits.scores[order])
+            known[query.used] = sorted_hits, retriever.nearest(query)
+        hits, nearest[number] = known[query.used]
+        if len(hits) and start < end:
+            best[number] = hits.scores.max()
+            place = np.searchsorted(hits.rows, item[start:end]).clip(max=len(hits) - 1)
+            same = hits.rows[place] == item[start:end]
+            scores[start:end] = np.where(same, hits.scores[place], 0.0)
+    return Words(scores, best, nearest)
 
 
 def _unseen(pipeline: SearchPipeline, lists: Lists) -> list[tuple[Array, ...]]:
@@ -68,36 +104,24 @@ def _unseen(pipeline: SearchPipeline, lists: Lists) -> list[tuple[Array, ...]]:
         words = pipeline.words(asked, request, item)
         matrix = inputs_of(
             columns, request, item, asked, pipeline.index_, words,
-            features=_then(items, lists, item, columns["event_at"][request], pipeline),
+            features=_borrowed(lists, some[request], random),
         )  # fmt: skip
         nothing = np.zeros(len(kept))
         parts.append((matrix, nothing, some[request], nothing + 1, nothing))
     return parts
 
 
-def _then(items: Array, lists: Lists, asked: Array, at: Array, pipeline: SearchPipeline) -> Array:
-    """Features of products as of a time, from the last list before it that showed them, (m, width).
+def _borrowed(lists: Lists, request: Array, random: np.random.Generator) -> Array:
+    """Features of products that each list did show, at random, (m, width).
 
-    Those of the index are of a later day: what followed in between must not be told. Of a product
-    that no earlier list showed nothing is known.
+    What was never shown has no clicks: with its own figures a ranker would tell by these alone that
+    it was not wanted, and learn nothing of its words.
 
     Args:
-        items: Row in the index of each product that the lists showed, -1 where it is not there.
         lists: The lists.
-        asked: Row in the index of the products in question, (m,).
-        at: Microseconds of their requests, (m,).
-        pipeline: For the width of its features.
+        request: List of each row, (m,).
+        random: Draws.
     """
-    when = lists.columns["event_at"]
-    first = int(when.min())
-    seconds = 1_000_000
-    shown = np.flatnonzero(items >= 0)
-    known = items[shown] << 32 | (when[lists.request[shown]] - first) // seconds
-    order = np.argsort(known, kind="stable")
-    wanted = asked << 32 | (at - first) // seconds
-    place = np.searchsorted(known[order], wanted, side="right") - 1
-    row = shown[order[np.maximum(place, 0)]]
-    same = (place >= 0) & (items[row] == asked)
-    nothing = np.full(pipeline.index_.features.shape[1], np.nan)
-    nothing[: len(LOGGED)] = 0.0
-    return np.asarray(np.where(same[:, None], lists.features[row], nothing))
+    first = np.searchsorted(lists.request, request)
+    count = np.searchsorted(lists.request, request, side="right") - first
+    return np.asarray(lists.features[first + (random.random(len(request)) * count).astype(int)])

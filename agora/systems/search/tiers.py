@@ -43,11 +43,17 @@ class FirstStage:
 
 @dataclass(frozen=True, slots=True)
 class TreesStage:
-    """LambdaRank's trees; what they say is final."""
+    """LambdaRank's trees and a share of what the first stage said; final.
+
+    Trees learned from what was shown, which nearly all has the words; where little has them the
+    linear ranker still tells more from less.
+    """
 
     model: Boosters
+    linear: float
     name: str = TREES
 
     def score(self, matrix: Array, scores: Array) -> Verdict:
         """Scores within a request."""
-        return Verdict(self.model.raw(matrix[:, OWN:]), np.zeros(len(matrix), bool))
+        found = self.model.raw(matrix[:, OWN:]) + self.linear * scores
+        return Verdict(found, np.zeros(len(matrix), bool))

@@ -84,7 +84,7 @@ def training_set(seed: int = 0) -> TrainingSet:
         [set(queries[r].split()) <= set(titles[i].split()) for r, i in zip(row, item, strict=True)]
     )
     place = np.tile(np.arange(1, PLACES + 1), LISTS)
-    wanted = np.where(fits, np.where(item < POPULAR, 0.95, 0.6), 0.03)
+    wanted = np.where(fits, np.where(item < POPULAR, 0.95, 0.8), 0.03)
     gain = (rng.random(len(row)) < wanted / place**0.3) * 1
     shown = items.select("product_id", *(
         c for each in SYSTEM.items.feature_sets for c in (*each.columns, each.time_column)
