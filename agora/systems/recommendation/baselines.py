@@ -88,4 +88,4 @@ class Baselines:
 def taken(features: Array) -> Array:
     """What was taken in a month, weighted, of columns `OF_ITEM`, (n,)."""
     places = [OF_ITEM.index(name) for name in TAKEN]
-    return np.nan_to_num(features[:, places]) @ np.array(list(TAKEN.values()))
+    return np.asarray(np.nan_to_num(features[:, places]) @ np.array(list(TAKEN.values())))

@@ -147,11 +147,13 @@ class Index:
 def frame_of(items: pl.DataFrame) -> pl.DataFrame:
     """What the index keeps of a catalogue with its features; nulls filled with what they mean."""
     features = items.select(pl.col(OF_ITEM).cast(pl.Float64).fill_nan(None))
-    volume = sum(weight * pl.col(name).fill_null(0.0) for name, weight in DECAYED.items())
-    usual = features[RATE].mean()
+    volume = pl.sum_horizontal(
+        weight * pl.col(name).fill_null(0.0) for name, weight in DECAYED.items()
+    )
+    usual = float(features[RATE].fill_null(0.0).sum()) / max(int(features[RATE].count()), 1)
     # Rates of looks are what places do not explain; volume is what rates of a few looks lack.
     rate = (pl.col(RATE).fill_null(usual) / (usual or 1.0)).clip(1e-3, 1e3).log()
-    popularity = features.select(popularity=(1.0 + volume).log() + (rate if usual else 0.0))
+    popularity = features.select(popularity=(1.0 + volume).log() + (rate if usual else pl.lit(0.0)))
     return pl.concat(
         [
             items.select(CATALOGUE).with_columns(

@@ -89,7 +89,8 @@ def inputs_of(
 def _product(queries: Array, index: Index, space: str, request: Array, item: Array) -> Array:
     vectors = index.vectors[space].of(item)
     # Row by row, as a product of matrices would depend on who else asks.
-    return np.einsum("ij,ij->i", queries[request].astype(float), vectors.astype(float))
+    found = np.einsum("ij,ij->i", queries[request].astype(float), vectors.astype(float))
+    return np.asarray(found)
 
 
 def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:

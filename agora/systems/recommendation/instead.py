@@ -137,8 +137,8 @@ def chances(
         positions: Place, from 1, (m,).
         items: Row in the index, -1 for none, (m,).
     """
-    asked = np.full(made.lists.shape, -2)
-    inside = positions <= asked.shape[1]
+    asked: Array = np.full_like(made.lists, -2)
+    inside = positions <= made.lists.shape[1]
     asked[row[inside], positions[inside] - 1] = items[inside]
     table = np.stack(
         [

@@ -116,7 +116,8 @@ def fit_tastes(lists: Lists, frame: pl.DataFrame, params: Params, start: Tastes 
     items = items_of(frame, params.text)
     price = _price(items.price) if start is None else start.towers.price
     examples = _examples(lists, history, rows, taken, price)
-    towers = TwoTower.fit(examples, items, params.towers, start=start and start.towers)
+    earlier = None if start is None else start.towers
+    towers = TwoTower.fit(examples, items, params.towers, start=earlier)
     ease = FactoredEase(params.rank, params.ridge).fit(
         taken_by(lists, history, rows, taken, len(keys))
     )

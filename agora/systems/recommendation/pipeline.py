@@ -72,6 +72,8 @@ class RecommendationPipeline:
     outputs: Outputs = OUTPUTS
     # A thousand candidates each: some 30 MB of inputs.
     rows_at_once = 128
+    tastes_: Tastes
+    _retriever: Retriever
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or Params()
@@ -87,7 +89,8 @@ class RecommendationPipeline:
         assert training_set.items is not None, "a system of items has them"
         frame = frame_of(training_set.items)
         lists = lists_of(training_set.train)
-        self.tastes_ = fit_tastes(lists, frame, self.params, start and start.tastes_)
+        earlier = None if start is None else start.tastes_
+        self.tastes_ = fit_tastes(lists, frame, self.params, earlier)
         self._index(frame)
         self.examined_ = fit_examined(lists)
         later = lists_of(training_set.calibration)

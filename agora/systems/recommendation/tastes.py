@@ -133,7 +133,7 @@ class Tastes:
         assert inputs is not None, "it is fitted or loaded"
         weight = WORTH[history.kinds] * known
         found = np.einsum("nl,nlr->nr", weight, inputs[place].astype(float))
-        return np.where(known.any(axis=1)[:, None], found, np.nan).astype(np.float32)
+        return np.where(known.any(axis=1, keepdims=True), found, np.nan).astype(np.float32)
 
     def _content(self, history: History, rows: Array, index: Index) -> Array:
         rows, kinds = rows[:, :RECENT], history.kinds[:, :RECENT]
@@ -144,7 +144,7 @@ class Tastes:
         found = np.einsum("nl,nlr->nr", weight, vectors)
         length = np.linalg.norm(found, axis=1, keepdims=True)
         found = found / np.maximum(length, 1e-9)
-        return np.where(known.any(axis=1)[:, None], found, np.nan).astype(np.float32)
+        return np.where(known.any(axis=1, keepdims=True), found, np.nan).astype(np.float32)
 
     def _places(self, keys: Array) -> tuple[Array, Array]:
         place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
