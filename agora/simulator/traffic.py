@@ -1,7 +1,8 @@
 """Live traffic: customers of the simulated world visit running services.
 
-Each visit takes seconds instead of minutes. What was shown and done is landed as files, so that the
-next training sees it, and told to the services' `/outcomes`.
+Each visit takes seconds instead of minutes. What was shown is landed as files, so that the next
+training sees it; what was done is told to the services' `/outcomes`, which land it, or else landed
+too.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 PACE = 0.02
 """Visits in a fiftieth of the time: 1.8 s between pages."""
+TOLD = ("list_id", "session_id", "customer_id", "product_id", "kind")
 PATHS = {HOME: "/recommend", SEARCH: "/search"}
 WAVE_SECONDS = len(ROUNDS) * BETWEEN_PAGES * PACE / SECOND
 """So long one wave of visits takes, from the first page to the last click."""
@@ -78,7 +80,7 @@ class Traffic:
         world: The customers.
         services: Client by surface; a page without one is not asked for.
         landing: Root of the landing folders; None lands nothing.
-        tells: Whether outcomes are posted.
+        tells: Whether what was done is posted; else it is landed.
         rate: Visits a second.
         seed: Of the visits and of what customers do.
     """
@@ -117,10 +119,11 @@ class Traffic:
         played = play(self.world, shop.plan, shop, self.seed)
         report.sessions += count
         frames = frames_of(self.world, [played], self.seed)
+        if self.tells:
+            # The service lands what it is told: a second copy would be counted again.
+            self._tell(frames.pop("interactions"), shop.predictions, report)
         if self.landing is not None:
             _land(frames, self.landing, tag, report)
-        if self.tells:
-            self._tell(frames["interactions"], shop.predictions, report)
 
     def _tell(
         self, interactions: pl.DataFrame, predictions: Mapping[str, str], report: Report
@@ -129,9 +132,8 @@ class Traffic:
         for done in interactions.sort("event_at").to_dicts():
             turn = TURNS.index(done["list_id"][-1])
             body = {
-                **{name: value for name, value in done.items() if name != "arrived_at"},
-                "event_at": written(int(done["event_at"].timestamp() * 1e6)),
-                "request_id": done["list_id"],
+                **{name: done[name] for name in TOLD},
+                "at": written(int(done["event_at"].timestamp() * 1e6)),
                 "prediction_id": predictions.get(done["list_id"]),
             }
             try:
