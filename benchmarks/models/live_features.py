@@ -1,7 +1,7 @@
 """Customers' features as they move on while a fortnight is driven, with the columns of the store.
 
-The SQL of the platform makes them once a day from the lake; running it for each driven day would
-take minutes a day. Held to be the same by `tests/benchmarks/test_live_features.py`.
+The SQL of the platform makes them from the lake; running it for each driven day would take minutes
+a day. Mean clicked price and number of categories are left at their defaults here.
 """
 
 from __future__ import annotations
