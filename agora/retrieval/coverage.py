@@ -41,7 +41,7 @@ class Coverage:
         self._unknown = float(np.log1p(len(codes)))
 
     @classmethod
-    def of(cls, analyzer: Analyzer, texts: Sequence[str], longest: int) -> Self:
+    def of(cls, analyzer: Analyzer, texts: Sequence[str] | pl.Series, longest: int) -> Self:
         """Stems of texts, of each the first so many distinct words.
 
         Args:

@@ -118,8 +118,11 @@ class Index:
             weights: Of the fields that are searched by words.
             encoder: What the vectors were made by.
         """
-        texts = {name: frame[name].to_list() for name in weights}
-        lexical = Lexical.build(Schema(dict(weights)), np.arange(len(frame)), texts)
+        lexical = Lexical.build(
+            Schema(dict(weights)),
+            np.arange(len(frame)),
+            {name: frame[name].to_list() for name in weights},
+        )
         attributes = Attributes(
             {
                 "category": frame["category"].to_list(),
@@ -129,8 +132,8 @@ class Index:
         )
         whole = frame.select(pl.concat_str("title", "description", "category", separator=" "))
         coverage = (
-            Coverage.of(lexical.analyzer, frame["title"].to_list(), TITLE_WORDS),
-            Coverage.of(lexical.analyzer, whole.to_series().to_list(), TEXT_WORDS),
+            Coverage.of(lexical.analyzer, frame["title"], TITLE_WORDS),
+            Coverage.of(lexical.analyzer, whole.to_series(), TEXT_WORDS),
         )
         vectors = Vectors.build(matrix, present=present)
         return cls(frame, lexical, vectors, attributes, coverage, encoder)
