@@ -21,6 +21,7 @@ MODULES = (
     "memory",
     "retrieval",
     "recommend",
+    "search",
 )
 
 
