@@ -230,7 +230,7 @@ def _searches() -> list[dict[str, Any]]:
 
 
 def _warm(port: int, token: str, bodies: list[str]) -> None:
-    """First requests read the index from disk; in production golden requests do, before a switch."""
+    """First requests read the index from disk; else golden requests do, before a switch."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     for body in bodies:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
