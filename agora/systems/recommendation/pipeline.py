@@ -131,7 +131,7 @@ class RecommendationPipeline:
         """Request, item and inputs of each candidate."""
         columns = retrieved(self, columns)
         found = columns.candidates  # type: ignore[attr-defined]
-        asked = self.tastes_.ask(columns, self.index_)
+        asked = getattr(found, "asked", None) or self.tastes_.ask(columns, self.index_)
         inputs = inputs_of(
             columns, found.request, found.item, asked, self.index_, skipped=found.skipped
         )

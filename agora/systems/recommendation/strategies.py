@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.candidates import Found, retrieve_by
+from agora.candidates import Candidates, Found, retrieve_by
 from agora.retrieval.hits import Hits
 from agora.systems.recommendation.features import CONTENT, NEW, POPULAR
 from agora.systems.recommendation.tastes import SPACES
@@ -16,7 +16,6 @@ from agora.systems.recommendation.tastes import SPACES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from agora.candidates import Candidates
     from agora.pipeline import Columns
     from agora.retrieval.attributes import Selection
     from agora.systems.recommendation.index import Index
@@ -27,6 +26,17 @@ Array = np.ndarray[Any, Any]
 DAY = 86_400.0
 # Of the newest so many are looked at: of a million products some thousand are of the last weeks.
 NEWEST = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reached(Candidates):
+    """Candidates, with the visitors as they were asked for them: that is worked out once.
+
+    Attributes:
+        asked: The visitors; None where somebody else put the candidates together.
+    """
+
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Retriever:
     found: Mapping[str, int]
     new_days: float
 
-    def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
+    def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Reached:
         """Candidates of each request; sold-out products among them only where asked for."""
         asked = self.tastes.ask(columns, self.index)
         selections = [self.index.select(filters) for filters in columns["filters"]]
@@ -57,7 +67,8 @@ class Retriever:
             POPULAR: partial(self._popular, selections=selections),
             NEW: partial(self._new, asked=asked, selections=selections),
         }
-        return retrieve_by(strategies, columns, without)
+        found = retrieve_by(strategies, columns, without)
+        return Reached(found.request, found.item, found.scores, found.skipped, asked)
 
     def _near(
         self, columns: Columns, space: str, asked: Asked, selections: list[Selection | None]
