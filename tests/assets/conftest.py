@@ -18,7 +18,7 @@ def marketplace(tmp_path_factory: pytest.TempPathFactory) -> Marketplace:
     from agora.stores.valkey import stop_online
 
     made = opened(Settings(home=tmp_path_factory.mktemp("marketplace"), environment="test"))
-    result = made.run('not group:"fraud" or key:"fraud/features"')
+    result = made.run('not key:"*/training_set"+')
     assert result.success
     yield made
     stop_online(made.settings)
