@@ -44,12 +44,13 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 def demo(
     fresh: Annotated[bool, typer.Option(help="Repeat steps that are already done.")] = False,
     days: Annotated[int, typer.Option(min=96, max=365, help="Days to simulate.")] = 98,
+    only_fraud: Annotated[bool, typer.Option(help="Leave recommendation and search out.")] = False,
 ) -> None:
-    """Simulate a marketplace and run it from raw payments to a live endpoint."""
+    """Simulate a marketplace and run it from raw events to live endpoints."""
     from agora.demo import DemoError, run
 
     try:
-        run(settings(), console, project=PROJECT, days=days, fresh=fresh)
+        run(settings(), console, project=PROJECT, days=days, fresh=fresh, only_fraud=only_fraud)
     except DemoError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt as error:

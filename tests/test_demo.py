@@ -39,9 +39,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def go(home: Path, fresh: bool = False, days: int = 90) -> str:
-    console = Console(file=io.StringIO())
-    run(Settings(home=home), console, project=Path(), days=days, fresh=fresh)
+def go(home: Path, fresh: bool = False, days: int = 90, only_fraud: bool = False) -> str:
+    console, here = Console(file=io.StringIO()), Settings(home=home)
+    run(here, console, project=Path(), days=days, fresh=fresh, only_fraud=only_fraud)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -57,12 +57,15 @@ def test_the_demo_goes_on_where_it_stopped_and_then_keeps_what_is_done(
     assert calls == ["first", "second", "second"]
 
 
-def test_fresh_or_another_length_repeats_every_step(tmp_path: Path, calls: list[str]) -> None:
+def test_fresh_another_length_or_other_systems_repeat_every_step(
+    tmp_path: Path, calls: list[str]
+) -> None:
     (tmp_path / "mended").touch()
     go(tmp_path)
     go(tmp_path, fresh=True)
     go(tmp_path, days=100)
-    assert calls == ["first", "second"] * 3
+    go(tmp_path, days=100, only_fraud=True)
+    assert calls == ["first", "second"] * 4
 
 
 def test_an_interrupted_step_is_not_done(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agora.demo.service import TrafficError
 from agora.demo.traffic import drive
-from agora.demo.visits import visit
+from agora.demo.visits import SURFACES, visit
 from agora.processes import run_module
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ LOOP = " or ".join(f'key:"*/{stage}"' for stage in STAGES)
 """What is made of answers, once there are some."""
 DONE = " or ".join(f'key:"{layer}/interactions"' for layer in ("raw", "marts"))
 """What the visitors of today did."""
+OTHERS = " or ".join(f'group:"{system}"' for system in SURFACES)
 RETRAINING = "fraud_retrain"
 SCORED_DAYS = 1
 """Days at the end that are scored in batch."""
@@ -53,6 +54,7 @@ class Demo:
     project: Path
     start: date
     end: date
+    only_fraud: bool = False
 
     @property
     def days(self) -> int:
@@ -60,8 +62,18 @@ class Demo:
         return (self.end - self.start).days
 
 
-def run(settings: Settings, console: Console, *, project: Path, days: int, fresh: bool) -> None:
+def run(
+    settings: Settings,
+    console: Console,
+    *,
+    project: Path,
+    days: int,
+    fresh: bool,
+    only_fraud: bool = False,
+) -> None:
     """Run every step that is not done yet, then print the summary.
+
+    With `only_fraud` the systems that answer with lists are left out.
 
     Raises:
         DemoError: A step failed; what was done before it is kept.
@@ -70,16 +82,18 @@ def run(settings: Settings, console: Console, *, project: Path, days: int, fresh
 
     state_file = settings.home / "demo.json"
     state = {} if fresh else _read(state_file)
-    if state.get("days") != days:
+    if (state.get("days"), state.get("only_fraud", False)) != (days, only_fraud):
         today = datetime.now(UTC).date()
         start = today - timedelta(days=days)
-        state = {"days": days, "start": str(start), "end": str(today), "done": {}}
+        state = {"days": days, "only_fraud": only_fraud, "start": str(start), "end": str(today)}
+        state["done"] = {}
     demo = Demo(
         settings,
         console,
         project,
         date.fromisoformat(state["start"]),
         date.fromisoformat(state["end"]),
+        only_fraud,
     )
     began = perf_counter()
     for number, (name, title, step) in enumerate(STEPS, start=1):
@@ -132,6 +146,8 @@ def call(demo: Demo) -> dict[str, Any]:
 
 def shop(demo: Demo) -> dict[str, Any]:
     """Serve the other bentos, let simulated customers visit them and do what they like."""
+    if demo.only_fraud:
+        return {}
     try:
         return visit(demo.settings, demo.project)
     except TrafficError as error:
@@ -157,6 +173,8 @@ STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
 
 
 def _materialize(demo: Demo, start: date, end: date, select: str, *more: str) -> None:
+    if demo.only_fraud:
+        select = f"({select}) and not ({OTHERS})"
     arguments = ["--start", f"{start}", "--end", f"{end}", "--select", select, *more]
     if run_module("assets.run", arguments, demo.settings, demo.project):
         raise DemoError(

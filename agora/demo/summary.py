@@ -34,7 +34,7 @@ def summary(settings: Settings, done: dict[str, Any], seconds: float) -> Group:
         _rows(settings),
         _model(settings),
         _calls(done["call"]),
-        _lists(settings, done["shop"]),
+        *([_lists(settings, done["shop"])] if "visits" in done["shop"] else []),
         _loop(settings),
         _next(settings, done, seconds),
     )
