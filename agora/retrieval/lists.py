@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from agora.retrieval.hits import Array
 
 LISTS, CONFIGURATION = "lists.faiss", "lists.json"
-# Share of the exact first thousand that a search has to find, with room above the .95 asked for.
-RECALL, FOUND, ASKED = 0.97, 1_000, 100
+# Share of the exact hits that a search has to find, with room above the .95 asked for.
+RECALL, ASKED = 0.97, 100
 # Vectors per centre that the centres are learned from.
 SAMPLE = 40
 # Lists visited, step by step.
@@ -33,20 +33,21 @@ class Lists:
     """A faiss index over the rows of a matrix.
 
     Attributes:
-        recall: Share of the exact first thousand that was found at the build.
+        recall: Share of the exact hits that was found at the build.
     """
 
     def __init__(self, index: Any, items: int, visited: int, recall: float) -> None:
         self._index, self._items, self._visited, self.recall = index, items, visited, recall
 
     @classmethod
-    def build(cls, matrix: Array, rows: Array, queries: Array | None) -> Self:
+    def build(cls, matrix: Array, rows: Array, queries: Array | None, depth: int) -> Self:
         """Lists of these rows of a matrix.
 
         Args:
             matrix: Float32 (items, width).
             rows: Rows that can be found.
             queries: Vectors as will be asked with; a sample of the rows by default.
+            depth: Hits that will be asked for: the first few lie in fewer lists.
         """
         import faiss
 
@@ -67,7 +68,7 @@ class Lists:
         if queries is None or not len(queries):
             queries = matrix[random.choice(rows, min(len(rows), ASKED), replace=False)]
         asked = np.ascontiguousarray(queries[:ASKED], np.float32)
-        visited, recall = _measured(index, matrix, rows, asked)
+        visited, recall = _measured(index, matrix, rows, asked, depth)
         return cls(index, len(matrix), visited, recall)
 
     def search(self, query: Array, k: int, mask: Array | None) -> Hits:
@@ -108,9 +109,11 @@ class Lists:
         return cls(index, said["items"], said["visited"], said["recall"])
 
 
-def _measured(index: Any, matrix: Array, rows: Array, queries: Array) -> tuple[int, float]:
+def _measured(
+    index: Any, matrix: Array, rows: Array, queries: Array, depth: int
+) -> tuple[int, float]:
     """The fewest lists to visit, and the recall they give."""
-    k = min(FOUND, len(rows))
+    k = min(depth, len(rows))
     exact = _exact(matrix, rows, queries, k)
     visited, recall = index.nlist, 1.0
     for visited in [*(step for step in STEPS if step < index.nlist), index.nlist]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Items below which a scan is as quick as the lists.
 EXACT = 50_000
+# Hits that recall is measured at, unless it is said how many will be asked for.
+DEPTH = 1_000
 MATRIX, ALIVE, CONFIGURATION = "vectors.npy", "alive.npy", "vectors.json"
 # No zip: the seal of a pipeline refuses what may be a pickle.
 TAIL_ROWS, TAIL_VECTORS = "tail_rows.npy", "tail_vectors.npy"
@@ -61,7 +63,12 @@ class Vectors:
 
     @classmethod
     def build(
-        cls, matrix: Array, *, present: Array | None = None, queries: Array | None = None
+        cls,
+        matrix: Array,
+        *,
+        present: Array | None = None,
+        queries: Array | None = None,
+        depth: int = DEPTH,
     ) -> Self:
         """Index vectors by row.
 
@@ -70,6 +77,7 @@ class Vectors:
             present: By row whether it has a vector, bool; all by default.
             queries: Vectors as will be asked with, to set how many lists are visited; items of the
                 matrix by default.
+            depth: Hits that will be asked for.
 
         Raises:
             ValueError: A vector that counts is not finite.
@@ -81,7 +89,7 @@ class Vectors:
         nothing = Tail(np.empty(0, np.int64), np.empty((0, matrix.shape[1]), np.float32))
         lists = None
         if np.count_nonzero(alive) > EXACT:
-            lists = Lists.build(matrix, np.flatnonzero(alive), queries)
+            lists = Lists.build(matrix, np.flatnonzero(alive), queries, depth)
         return cls(matrix, alive, nothing, lists)
 
     @property
@@ -155,13 +163,13 @@ class Vectors:
         tail = Tail(all_rows[order], all_vectors[order])
         return type(self)(self._matrix, alive, tail, self._lists)
 
-    def rebuilt(self, queries: Array | None = None) -> Self:
+    def rebuilt(self, queries: Array | None = None, depth: int = DEPTH) -> Self:
         """Built again, with what came since inside and what was deleted left out."""
         items = max(len(self._matrix), int(self._tail.rows.max(initial=-1)) + 1)
         matrix = self.of(np.arange(items))
         present = np.isfinite(matrix[:, 0]) if self.width else np.zeros(items, bool)
         matrix[~present] = 0
-        return self.build(matrix, present=present, queries=queries)
+        return self.build(matrix, present=present, queries=queries, depth=depth)
 
     def save(self, folder: Path) -> None:
         """Write plain files."""

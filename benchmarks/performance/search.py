@@ -104,8 +104,8 @@ def measured(folder: Path, items: int) -> dict[str, float]:
     matrix = _vectors(pipeline, listed)
     started = process_time()
     name = pipeline._meaning.name
-    weights = pipeline.params.weights
-    index = Index.of(frame_of(listed), matrix, np.ones(items, bool), weights, name)
+    params, present = pipeline.params, np.ones(items, bool)
+    index = Index.of(frame_of(listed), matrix, present, params.weights, name, params.semantic)
     build = process_time() - started
     pipeline._use(index)
     pipeline.version = "1"

@@ -53,6 +53,13 @@ def test_the_nearest_are_found(built: Vectors) -> None:
     assert built.recall >= 0.95
 
 
+def test_fewer_hits_are_found_in_fewer_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXACT", 1_000)
+    shallow, deep = (Vectors.build(MATRIX, queries=QUERIES, depth=each) for each in (K, 1_000))
+    assert shallow._lists._visited < deep._lists._visited
+    assert recall(shallow, np.ones(ITEMS, bool), None) >= 0.95
+
+
 @pytest.mark.parametrize("few", [True, False])
 def test_a_filter_is_kept_and_the_nearest_in_it_found(built: Vectors, few: bool) -> None:
     allowed = np.random.default_rng(3).random(ITEMS) < (0.01 if few else 0.4)

@@ -85,15 +85,21 @@ class Index:
         return len(self.ids)
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, matrices: Mapping[str, tuple[Array, Array | None]]) -> Self:
+    def of(
+        cls,
+        frame: pl.DataFrame,
+        matrices: Mapping[str, tuple[Array, Array | None]],
+        found: Mapping[str, int],
+    ) -> Self:
         """An index of a frame and its vectors.
 
         Args:
             frame: What `frame_of` made.
             matrices: By space the vectors (n, width), and which rows have one (None: all).
+            found: By space how many it will be asked for.
         """
         vectors = {
-            name: Vectors.build(matrix, present=present)
+            name: Vectors.build(matrix, present=present, depth=found[name])
             for name, (matrix, present) in matrices.items()
         }
         attributes = Attributes(

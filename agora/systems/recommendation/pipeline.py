@@ -250,7 +250,7 @@ class RecommendationPipeline:
         return self.rankers_.trees.importance()
 
     def _index(self, frame: pl.DataFrame) -> None:
-        self._use(Index.of(frame, self.tastes_.matrices(frame)))
+        self._use(Index.of(frame, self.tastes_.matrices(frame), self.params.found))
 
     def _use(self, index: Index) -> None:
         self.index_ = index

@@ -16,7 +16,7 @@ from agora.items import item_keys
 from agora.retrieval.attributes import Attributes
 from agora.retrieval.coverage import Coverage
 from agora.retrieval.lexical import Lexical, Schema
-from agora.retrieval.vectors import Vectors
+from agora.retrieval.vectors import DEPTH, Vectors
 from agora.systems.search.features import LOGGED, OF_ITEM
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Index:
         present: Array,
         weights: Mapping[str, float],
         encoder: str = "",
+        depth: int = DEPTH,
     ) -> Self:
         """An index of a frame.
 
@@ -117,6 +118,7 @@ class Index:
             present: Which rows have one, (n,) bool.
             weights: Of the fields that are searched by words.
             encoder: What the vectors were made by.
+            depth: How many hits by meaning it will be asked for.
         """
         lexical = Lexical.build(
             Schema(dict(weights)),
@@ -135,7 +137,7 @@ class Index:
             Coverage.of(lexical.analyzer, frame["title"], TITLE_WORDS),
             Coverage.of(lexical.analyzer, whole.to_series(), TEXT_WORDS),
         )
-        vectors = Vectors.build(matrix, present=present)
+        vectors = Vectors.build(matrix, present=present, depth=depth)
         return cls(frame, lexical, vectors, attributes, coverage, encoder)
 
     @property

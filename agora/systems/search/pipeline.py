@@ -249,7 +249,8 @@ class SearchPipeline:
     def _index(self, frame: pl.DataFrame) -> None:
         matrix, present = self._meaning.texts(texts_of(frame))
         name = self._meaning.name if present.any() else ""
-        self._use(Index.of(frame, matrix, present, self.params.weights, name))
+        params = self.params
+        self._use(Index.of(frame, matrix, present, params.weights, name, params.semantic))
 
     def _use(self, index: Index) -> None:
         self.index_ = index
