@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agora.dataset import Split
+from agora.shopping import impressions
+from agora.shopping.impressions import NO_FILTERS, NO_SESSION, end_of
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -23,60 +25,14 @@ if TYPE_CHECKING:
 SPLIT = Split(train_days=28, calibration_days=10, test_days=7, label_delay=timedelta(days=1))
 KEPT, KEPT_QUERIES = 20, 500
 """Length of the lists that are made in batch, and how many: a day's most frequent queries."""
-GRADE = "case kind when 'purchase' then 3 when 'cart' then 2 else 1 end"
-FILTERS = """null::struct(
-    category varchar, merchant_id varchar, price_min double, price_max double, in_stock boolean
-)"""
-EVENT = 'struct(product_id varchar, kind varchar, "at" timestamptz)'
+QUERIES = "length(trim(query)) between 1 and 500"
+"""Those that a caller may send."""
 
 
 def labelled(lake: Lake, as_of: datetime) -> pl.DataFrame:
-    """One row per product shown in answer to a search, as known at `as_of`.
-
-    `gain` is null where nothing followed yet. `session` is what the same visit did before the list
-    was shown, whenever it arrived: the visitor's own screen knows it at once.
-    """
-    known = f"arrived_at < timestamptz '{as_of.isoformat()}'"
-    return lake.query(f"""
-        with shown as (
-            select * from marts.impressions
-            where surface = 'search' and length(trim(query)) between 1 and 500 and {known}
-            qualify row_number() over (partition by impression_id order by arrived_at) = 1
-        ),
-        done as (
-            select * from marts.interactions where {known}
-            qualify row_number() over (partition by interaction_id order by arrived_at) = 1
-        ),
-        labels as (
-            select list_id, product_id, max({GRADE}) as gain, max(arrived_at) as label_arrived_at
-            from done where list_id is not null group by all
-        ),
-        lists as (
-            select list_id, any_value(session_id) as session_id, min(event_at) as made_at,
-                count(*) as length
-            from shown group by list_id
-        ),
-        sessions as (
-            select
-                lists.list_id,
-                list(
-                    {{'product_id': product_id, 'kind': kind, 'at': done.event_at}}::{EVENT}
-                    order by done.event_at, interaction_id
-                )[-50:] as session
-            from lists join done using (session_id)
-            where done.event_at < made_at
-            group by lists.list_id
-        )
-        select
-            shown.list_id as request_id, trim(shown.query) as query, customer_id,
-            least(length, 50)::double as k, {FILTERS} as filters, 0.0::double as facets, session,
-            shown.event_at, shown.product_id, position, propensity, gain, label_arrived_at
-        from shown
-        join lists on lists.list_id = shown.list_id
-        left join labels on labels.list_id = shown.list_id and labels.product_id = shown.product_id
-        left join sessions on sessions.list_id = shown.list_id
-        order by shown.event_at, shown.list_id, position
-    """)
+    """One row per product shown in answer to a search, as known at `as_of`."""
+    request = "trim(query) as query, customer_id, k, filters, 0.0::double as facets, session"
+    return impressions.labelled(lake, as_of, "search", request, event_at="event_at", where=QUERIES)
 
 
 def requests(lake: Lake, day: date) -> pl.DataFrame:
@@ -85,16 +41,15 @@ def requests(lake: Lake, day: date) -> pl.DataFrame:
         with typed as (
             select trim(query) as query, count(*) as times
             from marts.searches
-            where arrival_date = date '{day}' and length(trim(query)) between 1 and 500
+            where arrival_date = date '{day}' and {QUERIES}
             group by all
             order by times desc, query
             limit {KEPT_QUERIES}
         )
         select
             '{day}/' || md5(query) as request_id, query, null::varchar as customer_id,
-            {KEPT}::double as k, {FILTERS} as filters, 0.0::double as facets,
-            null::{EVENT}[] as session,
-            timestamptz '{day + timedelta(days=1)} 00:00:00+00' - interval 1 microsecond as event_at
+            {KEPT}::double as k, {NO_FILTERS} as filters, 0.0::double as facets,
+            {NO_SESSION} as session, {end_of(day)} as event_at
         from typed
         order by query
     """)

@@ -1,0 +1,5 @@
+"""What systems that choose products for visitors of the shop have in common.
+
+Nothing here knows a system. `requests` is what callers say of a visit; `impressions` and `outcomes`
+are what was shown and what came of it.
+"""
