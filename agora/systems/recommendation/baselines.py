@@ -9,14 +9,15 @@ import numpy as np
 
 from agora.ranking.collaborative import ItemToItem
 from agora.ranking.interactions import interactions
+from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import OF_ITEM
-from agora.systems.recommendation.history import WORTH, history_of
+from agora.systems.recommendation.history import history_of
 from agora.systems.recommendation.learning import taken_by
 
 if TYPE_CHECKING:
     from agora.ranking.interactions import Sparse
+    from agora.shopping.lists import Lists
     from agora.systems.recommendation.index import Index
-    from agora.systems.recommendation.learning import Lists
     from agora.systems.recommendation.pipeline import RecommendationPipeline
 
 Array = np.ndarray[Any, Any]

@@ -12,24 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.evaluation import CANDIDATE, CHAMPION, Report, Scored, compare
+from agora.evaluation import CANDIDATE, CHAMPION
 from agora.gate import Gate
-from agora.metrics import mean
-from agora.ranking.metrics import average_precision, judge, ndcg, reciprocal_rank
+from agora.shopping.evaluation import compare_lists
 from agora.systems.recommendation.baselines import ITEM_TO_ITEM, MOST_POPULAR, Baselines
 from agora.systems.recommendation.instead import lists_instead
-from agora.systems.recommendation.learning import PLACES, Lists, lists_of, looks
+from agora.systems.recommendation.learning import PLACES, lists_of, looks
 from agora.systems.recommendation.pipeline import RecommendationPipeline
 from agora.systems.recommendation.strategies import DAY
 
 if TYPE_CHECKING:
     from agora.dataset import TrainingSet
-    from agora.evaluation import Estimate
+    from agora.evaluation import Estimate, Report
     from agora.pipeline import Pipeline
+    from agora.shopping.lists import Lists
 
 Array = np.ndarray[Any, Any]
 
-PRIMARY, DEPTH = "ndcg_at_10", 10
 GATE = Gate(
     baselines=(MOST_POPULAR, ITEM_TO_ITEM),
     # About half of the width of the interval on a week of 500 lists.
@@ -49,8 +48,16 @@ def evaluate(
     scores = {CANDIDATE: _scores(pipeline, lists), **baselines.scores(lists, items)}
     if isinstance(champion, RecommendationPipeline):
         scores[CHAMPION] = _scores(champion, lists)
-    rows = np.flatnonzero(items >= 0)
-    found = _compared(pipeline, training_set, lists, rows, scores)
+    found = compare_lists(
+        training_set,
+        lists,
+        np.flatnonzero(items >= 0),
+        lists.gains * looks(lists, pipeline.examined_),
+        scores,
+        places=PLACES,
+        slices=lambda useful: _slices(pipeline, lists, useful),
+        importance=pipeline.importance(),
+    )
     extra = lists_instead(pipeline, baselines, lists)
     return _with(found, extra)
 
@@ -61,46 +68,6 @@ def _scores(pipeline: RecommendationPipeline, lists: Lists) -> Array:
     found = np.full(len(lists.keys), -np.inf)
     found[rows] = pipeline.rankers_.trees.raw(matrix)
     return found
-
-
-def _compared(
-    pipeline: RecommendationPipeline,
-    training_set: TrainingSet,
-    lists: Lists,
-    rows: Array,
-    scores: dict[str, Array],
-) -> Report:
-    gains = lists.gains * looks(lists, pipeline.examined_)
-    useful = np.unique(lists.request[rows][gains[rows] > 0])
-    place = np.full(len(lists), -1)
-    place[useful] = np.arange(len(useful))
-    rows = rows[place[lists.request[rows]] >= 0]
-    groups = place[lists.request[rows]]
-    models = {}
-    for name, each in scores.items():
-        judged = judge(groups, each[rows], gains[rows], PLACES)
-        models[name] = Scored(
-            ndcg(judged, DEPTH),
-            {
-                "map_at_10": average_precision(judged, DEPTH),
-                "reciprocal_rank": reciprocal_rank(judged, DEPTH),
-            },
-        )
-    return compare(
-        training_set.manifest.system,
-        models,
-        np.ones(len(useful)),
-        np.unique(lists.customers[useful], return_inverse=True)[1],
-        # Each row is a list whose score is its own nDCG.
-        {PRIMARY: lambda labels, values, draws: mean(values, draws)},
-        primary=PRIMARY,
-        slices=_slices(pipeline, lists, useful),
-        importance=pipeline.importance(),
-        spans={
-            name: (span.start.isoformat(), span.end.isoformat())
-            for name, span in training_set.manifest.spans.items()
-        },
-    )
 
 
 def _slices(pipeline: RecommendationPipeline, lists: Lists, useful: Array) -> dict[str, Array]:

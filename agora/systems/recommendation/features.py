@@ -7,24 +7,15 @@ and price stand to what this customer looked at.
 from __future__ import annotations
 
 from agora.columns import Gather
-from agora.entities.customers import (
-    CUSTOMER,
-    CUSTOMERS_INTERESTS,
-    CUSTOMERS_SHOPPING,
-    INTERESTS,
-)
+from agora.entities.customers import CUSTOMER, CUSTOMERS_INTERESTS, CUSTOMERS_SHOPPING
 from agora.entities.products import PRODUCT, PRODUCTS_DAILY
+from agora.shopping.history import KEYS, KINDS, TIMES
 
 ENTITIES = {CUSTOMER: "customer_id"}
 ITEM = PRODUCT
 FEATURE_SETS = (CUSTOMERS_INTERESTS, CUSTOMERS_SHOPPING)
 ITEM_SETS = (PRODUCTS_DAILY,)
 FEATURE_SET_IDS = tuple(each.id for each in (*FEATURE_SETS, *ITEM_SETS))
-
-STEPS = range(1, INTERESTS + 1)
-KEYS = Gather([f"customer_product_{step}" for step in STEPS])
-KINDS = Gather([f"customer_kind_{step}" for step in STEPS])
-TIMES = Gather([f"customer_event_at_{step}" for step in STEPS])
 
 SPENT = "customer_clicked_price_mean_30d"
 COUNTS = (

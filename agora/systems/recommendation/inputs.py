@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import (
     COUNTS,
     INPUTS,
@@ -14,7 +15,6 @@ from agora.systems.recommendation.features import (
     POPULAR,
     SPENT,
 )
-from agora.systems.recommendation.history import WORTH
 from agora.systems.recommendation.strategies import DAY
 from agora.systems.recommendation.tastes import SPACES
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agora.evaluation import CANDIDATE, Estimate, bootstrap
-from agora.metrics import mean
+from agora.evaluation import CANDIDATE, Estimate
 from agora.pipeline import retrieved
 from agora.ranking import metrics, off_policy
 from agora.ranking.interactions import top
+from agora.shopping.evaluation import estimate
 from agora.systems.recommendation.features import CONTENT
 from agora.systems.recommendation.learning import PLACES
 from agora.systems.recommendation.listing import Lister
 
 if TYPE_CHECKING:
     from agora.pipeline import Columns
+    from agora.shopping.lists import Lists
     from agora.systems.recommendation.baselines import Baselines
-    from agora.systems.recommendation.learning import Lists
     from agora.systems.recommendation.pipeline import RecommendationPipeline
 
 Array = np.ndarray[Any, Any]
@@ -65,7 +65,7 @@ def lists_instead(
     groups = np.unique(lists.customers[chosen], return_inverse=True)[1]
     extra = {
         name: {
-            f"recall_at_{REACHED}": _estimate(
+            f"recall_at_{REACHED}": estimate(
                 _recall(pipeline, lists, chosen, reached[name]), groups
             ),
             **_variety(pipeline, baselines, shown[name], groups),
@@ -185,16 +185,8 @@ def _variety(
     covered = metrics.coverage(lists, max(int(index.for_sale.sum()), 1))
     return {
         "coverage_at_10": Estimate(covered, covered, covered),
-        "diversity_at_10": _estimate(metrics.diversity(lists, vectors), groups),
-        "novelty_at_10": _estimate(
+        "diversity_at_10": estimate(metrics.diversity(lists, vectors), groups),
+        "novelty_at_10": estimate(
             metrics.novelty(lists, users, max(int(users.max(initial=1)), 1)), groups
         ),
     }
-
-
-def _estimate(values: Array, groups: Array) -> Estimate:
-    kept = np.flatnonzero(np.isfinite(values))
-    if not len(kept):
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    codes = np.unique(groups[kept], return_inverse=True)[1]
-    return Estimate.of(np.concatenate([mean(values[kept], draw) for draw in bootstrap(codes)]))

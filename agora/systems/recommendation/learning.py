@@ -10,32 +10,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
-from agora.calibration import Calibration, fit_calibration
-from agora.items import item_keys
-from agora.pipeline import columns_of
 from agora.ranking import first_tier, lambdarank
 from agora.ranking.collaborative import FactoredEase
 from agora.ranking.interactions import interactions
 from agora.ranking.lambdarank import Grouped
-from agora.ranking.position_bias import regression_em, weights
 from agora.ranking.towers import Examples, TwoTower
+from agora.shopping import lists as shopping
+from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import INPUTS, OF_ITEM, READ
-from agora.systems.recommendation.history import WORTH, History, history_of
+from agora.systems.recommendation.history import History, history_of
 from agora.systems.recommendation.index import KEY
 from agora.systems.recommendation.tastes import CONTEXT, Tastes, customers_of, items_of
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from agora.boosting import Boosters
-    from agora.pipeline import Columns
+    from agora.calibration import Calibration
     from agora.ranking.interactions import Sparse
     from agora.ranking.tower_inputs import Customers
+    from agora.shopping.lists import Lists
     from agora.systems.recommendation.params import Params
 
 Array = np.ndarray[Any, Any]
 
-LABEL = "gain"
 PLACES = 12  # Of the home page.
 # Of a click far down, over one at the first place.
 MOST_WEIGHT = 5.0
@@ -43,61 +42,9 @@ MOST_WEIGHT = 5.0
 LEAVES_OF_ROWS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Shown lists.
-
-    Attributes:
-        columns: One row per list: what the pipeline reads of a request.
-        customers: Code of each list's customer; strangers each have their own, (lists,).
-        request: Row of the list of each shown product, (m,).
-        keys: Key of the product, (m,).
-        positions: Place, from 1, (m,).
-        propensities: Chance with which it was put there, NaN where not known, (m,).
-        gains: 0 nothing, 1 click, 2 cart, 3 purchase, (m,).
-        features: Columns `OF_ITEM` as of then, (m, len(OF_ITEM)).
-    """
-
-    columns: Columns
-    customers: Array
-    request: Array
-    keys: Array
-    positions: Array
-    propensities: Array
-    gains: Array
-    features: Array
-
-    def __len__(self) -> int:
-        return len(self.customers)
-
-    @property
-    def taken(self) -> Array:
-        """Lists of which something was taken, (lists,) bool."""
-        return np.bincount(self.request, weights=self.gains, minlength=len(self)) > 0
-
-
 def lists_of(frame: pl.DataFrame) -> Lists:
     """Rows of shown products, as a training set has them, by list."""
-    rows = frame.with_row_index("row")
-    # Two lists of one id are two lists where their times differ.
-    by_list = rows.group_by("request_id", "event_at", maintain_order=True).agg("row")
-    first = by_list["row"].list.first().to_numpy()
-    sizes = by_list["row"].list.len().to_numpy()
-    order = by_list["row"].explode().to_numpy() if len(by_list) else np.empty(0, np.int64)
-    request = np.empty(len(frame), np.int64)
-    request[order] = np.repeat(np.arange(len(by_list)), sizes)
-    asked = frame[first]
-    who = asked["customer_id"].fill_null(pl.lit("list ") + asked["request_id"])
-    return Lists(
-        columns=columns_of(asked.select(READ)),
-        customers=who.rank("dense").to_numpy().astype(np.int64) - 1,
-        request=request,
-        keys=item_keys(frame["product_id"]),
-        positions=frame["position"].cast(pl.Int64).to_numpy(),
-        propensities=frame["propensity"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        gains=frame[LABEL].cast(pl.Float64).fill_null(0.0).to_numpy(),
-        features=frame.select(pl.col(OF_ITEM).cast(pl.Float64)).to_numpy(),
-    )
+    return shopping.lists_of(frame, READ, OF_ITEM)
 
 
 def fit_tastes(lists: Lists, frame: pl.DataFrame, params: Params, start: Tastes | None) -> Tastes:
@@ -145,14 +92,7 @@ def taken_by(lists: Lists, history: History, rows: Array, taken: Array, items: i
 
 def fit_examined(lists: Lists) -> Array:
     """How much each place is looked at, relative to the first, (PLACES,)."""
-    shown = lists.positions <= PLACES
-    products = np.unique(lists.keys[shown], return_inverse=True)[1]
-    clicked = lists.gains[shown] > 0
-    if not clicked.any():
-        return np.ones(PLACES)
-    found = regression_em(lists.positions[shown], clicked.astype(float), products, PLACES)
-    # A place that nobody saw is like the one before it; no place is looked at more than the first.
-    return np.minimum(np.where(np.isfinite(found), found, 1.0), 1.0)
+    return shopping.fit_examined(lists, np.unique(lists.keys, return_inverse=True)[1], PLACES)
 
 
 def looks(lists: Lists, examined: Array, power: float = 1.0) -> Array:
@@ -163,8 +103,7 @@ def looks(lists: Lists, examined: Array, power: float = 1.0) -> Array:
         examined: How much each place is looked at.
         power: 1 undoes the places wholly, 0 not at all.
     """
-    seen = weights(lists.positions, examined, MOST_WEIGHT) ** power
-    return np.asarray(np.where(lists.gains > 0, seen, 1.0))
+    return shopping.looks(lists, examined, MOST_WEIGHT, power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +141,11 @@ def fit_rankers(matrix: Array, lists: Lists, rows: Array, weight: Array, params:
     first = first_tier.FirstTier.fit(sample)
     rows_in_leaf = max(1, min(params.ranker.rows_in_leaf, len(matrix) // LEAVES_OF_ROWS))
     trees = lambdarank.train(sample, INPUTS, replace(params.ranker, rows_in_leaf=rows_in_leaf))
-    meanings = tuple(
-        _meaning(_means(scores, request, len(lists)), lists.taken)
-        for scores in (first.raw(matrix), trees.raw(matrix))
+    meanings = (
+        shopping.meaning(first.raw(matrix), request, lists),
+        shopping.meaning(trees.raw(matrix), request, lists),
     )
-    return Rankers(first, trees, (meanings[0], meanings[1]), float(lists.taken.mean()))
+    return Rankers(first, trees, meanings, float(lists.taken.mean()))
 
 
 def _rows(keys: Array, asked: Array) -> Array:
@@ -247,14 +186,3 @@ def _examples(
 def _joined(one: Customers, other: Customers) -> Customers:
     parts = ("items", "kinds", "ages", "context")
     return type(one)(*(np.concatenate([getattr(one, p), getattr(other, p)]) for p in parts))
-
-
-def _means(scores: Array, request: Array, lists: int) -> Array:
-    count = np.bincount(request, minlength=lists)
-    return np.asarray(np.bincount(request, scores, minlength=lists) / np.maximum(count, 1))
-
-
-def _meaning(means: Array, taken: Array) -> Calibration:
-    if not 0 < taken.sum() < len(taken):
-        return Calibration()
-    return fit_calibration(means, taken.astype(float))

@@ -20,12 +20,11 @@ from agora.calibration import Calibration
 from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
+from agora.shopping.impressions import LABEL
 from agora.systems.recommendation.features import FEATURE_SET_IDS, READ
 from agora.systems.recommendation.index import Index, frame_of
 from agora.systems.recommendation.inputs import inputs_of
 from agora.systems.recommendation.learning import (
-    LABEL,
-    Lists,
     Rankers,
     fit_examined,
     fit_rankers,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
     from agora.candidates import Candidates
     from agora.dataset import TrainingSet
+    from agora.shopping.lists import Lists
 
 __all__ = ["LABEL", "Params", "RecommendationPipeline"]
 

@@ -16,6 +16,7 @@ from agora.ranking import tower_inputs
 from agora.ranking.collaborative import FactoredEase
 from agora.ranking.tower_inputs import Customers, hashed_text
 from agora.ranking.towers import TwoTower
+from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import (
     COLLABORATIVE,
     CONTENT,
@@ -23,7 +24,7 @@ from agora.systems.recommendation.features import (
     OF_CUSTOMER,
     TOWERS,
 )
-from agora.systems.recommendation.history import WORTH, History, history_of
+from agora.systems.recommendation.history import History, history_of
 from agora.systems.recommendation.index import KEY
 
 if TYPE_CHECKING:

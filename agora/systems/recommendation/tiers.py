@@ -8,37 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.cascade import Verdict
+from agora.shopping.tiers import ITEM, OWN, REQUEST, TREES, FirstStage
 
 if TYPE_CHECKING:
     from agora.boosting import Boosters
-    from agora.ranking.first_tier import FirstTier
+
+__all__ = ["ITEM", "OWN", "REQUEST", "FirstStage", "TreesStage"]
 
 Array = np.ndarray[Any, Any]
-
-FIRST, TREES = "first", "trees"
-REQUEST, ITEM, OWN = 0, 1, 2
-"""Columns of the matrix: row of the request, row of the item, and from here the inputs."""
-# A product of matrices differs in the sixteenth digit by what else is asked; nothing else may.
-DIGITS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStage:
-    """Scores all; the best of each request stay open.
-
-    Attributes:
-        model: Its weights.
-        kept_open: Candidates of a request that the trees see.
-    """
-
-    model: FirstTier
-    kept_open: int
-    name: str = FIRST
-
-    def score(self, matrix: Array, scores: Array) -> Verdict:
-        """Scores that order the candidates of one request."""
-        found = np.round(self.model.raw(matrix[:, OWN:]), DIGITS)
-        return Verdict(found, places(matrix, found) < self.kept_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +33,3 @@ class TreesStage:
         """Scores that order the candidates of one request."""
         found = self.boosters.raw(matrix[:, OWN:])
         return Verdict(found, np.zeros(len(found), bool))
-
-
-def places(matrix: Array, scores: Array) -> Array:
-    """Place of each row among the rows of its request, from 0; ties by the item's row, (n,)."""
-    order = np.lexsort((matrix[:, ITEM], -scores, matrix[:, REQUEST]))
-    request = matrix[order, REQUEST]
-    found = np.empty(len(matrix), np.int64)
-    found[order] = np.arange(len(matrix)) - np.searchsorted(request, request)
-    return found

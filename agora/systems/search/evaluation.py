@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.evaluation import CANDIDATE, CHAMPION, Estimate, Report, Scored, bootstrap, compare
+from agora.evaluation import CANDIDATE, CHAMPION
 from agora.gate import Gate
-from agora.metrics import mean
 from agora.pipeline import retrieved
-from agora.ranking.metrics import average_precision, judge, ndcg, reciprocal_rank
+from agora.shopping.evaluation import compare_lists, estimate
+from agora.shopping.lists import looks
 from agora.systems.search.features import INPUTS, LEXICAL, SEMANTIC
-from agora.systems.search.learning import PLACES, Lists, gains_seen, lists_of
+from agora.systems.search.learning import PLACES, lists_of
 from agora.systems.search.pipeline import SearchPipeline
 
 if TYPE_CHECKING:
     from agora.dataset import TrainingSet
+    from agora.evaluation import Estimate, Report
     from agora.pipeline import Pipeline
+    from agora.shopping.lists import Lists
 
 Array = np.ndarray[Any, Any]
 
-PRIMARY, DEPTH = "ndcg_at_10", 10
 BM25, FUSION = "bm25", "fusion"
 SAMPLE = 300
 """Lists searched anew: some seconds, and intervals of a few hundredths."""
@@ -56,7 +57,18 @@ def evaluate(
     if isinstance(champion, SearchPipeline):
         known, theirs = champion.shown(lists)
         scores[CHAMPION] = _whole(lists, known, champion.rankers_.raw(theirs))
-    report = _compared(pipeline, training_set, lists, rows, scores)
+    report = compare_lists(
+        training_set,
+        lists,
+        # Ties stay in the rows' order: not that of the places, or a model that says nothing would
+        # be judged by those who made the lists.
+        rows[np.lexsort((lists.keys[rows], lists.request[rows]))],
+        lists.gains * looks(lists, pipeline.examined_, pipeline.params.most_weight),
+        scores,
+        places=PLACES,
+        slices=lambda useful: _slices(pipeline, lists, useful),
+        importance=pipeline.importance(),
+    )
     return _with(report, searched_anew(pipeline, lists))
 
 
@@ -84,50 +96,6 @@ def _whole(lists: Lists, rows: Array, scores: Array) -> Array:
     found = np.full(len(lists.keys), -np.inf)
     found[rows] = scores
     return found
-
-
-def _compared(
-    pipeline: SearchPipeline,
-    training_set: TrainingSet,
-    lists: Lists,
-    rows: Array,
-    scores: dict[str, Array],
-) -> Report:
-    weight = gains_seen(lists, pipeline.examined_, pipeline.params.most_weight)
-    gains = lists.gains * weight
-    useful = np.unique(lists.request[rows][gains[rows] > 0])
-    place = np.full(len(lists), -1)
-    place[useful] = np.arange(len(useful))
-    rows = rows[place[lists.request[rows]] >= 0]
-    # Ties stay in the rows' order: not that of the places, or a model that says nothing would be
-    # judged by those who made the lists.
-    rows = rows[np.lexsort((lists.keys[rows], lists.request[rows]))]
-    groups = place[lists.request[rows]]
-    models = {}
-    for name, each in scores.items():
-        judged = judge(groups, each[rows], gains[rows], PLACES)
-        models[name] = Scored(
-            ndcg(judged, DEPTH),
-            {
-                "map_at_10": average_precision(judged, DEPTH),
-                "reciprocal_rank": reciprocal_rank(judged, DEPTH),
-            },
-        )
-    return compare(
-        training_set.manifest.system,
-        models,
-        np.ones(len(useful)),
-        np.unique(lists.customers[useful], return_inverse=True)[1],
-        # Each row is a list whose score is its own nDCG.
-        {PRIMARY: lambda labels, values, draws: mean(values, draws)},
-        primary=PRIMARY,
-        slices=_slices(pipeline, lists, useful),
-        importance=pipeline.importance(),
-        spans={
-            name: (span.start.isoformat(), span.end.isoformat())
-            for name, span in training_set.manifest.spans.items()
-        },
-    )
 
 
 def _slices(pipeline: SearchPipeline, lists: Lists, useful: Array) -> dict[str, Array]:
@@ -168,17 +136,9 @@ def searched_anew(pipeline: SearchPipeline, lists: Lists) -> dict[str, Estimate]
     nothing = np.bincount(found.request, minlength=len(some)) == 0
     groups = np.unique(some.customers, return_inverse=True)[1]
     return {
-        "recall": _estimate(recall, groups),
-        "zero_result_share": _estimate(nothing.astype(float), groups),
+        "recall": estimate(recall, groups),
+        "zero_result_share": estimate(nothing.astype(float), groups),
     }
-
-
-def _estimate(values: Array, groups: Array) -> Estimate:
-    kept = np.flatnonzero(np.isfinite(values))
-    if not len(kept):
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    codes = np.unique(groups[kept], return_inverse=True)[1]
-    return Estimate.of(np.concatenate([mean(values[kept], draw) for draw in bootstrap(codes)]))
 
 
 def _with(report: Report, extra: dict[str, Estimate]) -> Report:

@@ -10,98 +10,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
-from agora.calibration import Calibration, fit_calibration
-from agora.items import item_keys
-from agora.pipeline import columns_of
 from agora.ranking import first_tier, lambdarank
 from agora.ranking.lambdarank import Grouped
-from agora.ranking.position_bias import regression_em, weights
+from agora.shopping import lists as shopping
 from agora.systems.search.categories import Categories
 from agora.systems.search.features import INPUTS, OF_ITEM, READ
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from agora.boosting import Boosters
-    from agora.pipeline import Columns
+    from agora.calibration import Calibration
     from agora.retrieval.words import Analyzer
+    from agora.shopping.lists import Lists
     from agora.systems.search.index import Index
     from agora.systems.search.params import Params
 
 Array = np.ndarray[Any, Any]
 
-LABEL = "gain"
 PLACES = 10  # Of a page of results.
 # Latest part of the calibration span that chooses the number of trees.
 LATER = 0.25
 FEWEST_LISTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Shown lists.
-
-    Attributes:
-        columns: One row per list: what the pipeline reads of a request.
-        customers: Code of each list's customer; strangers each have their own, (lists,).
-        request: Row of the list of each shown product, ascending, (m,).
-        keys: Key of the product, (m,).
-        positions: Place, from 1, (m,).
-        gains: 0 nothing, 1 click, 2 cart, 3 purchase, (m,).
-        features: Columns `OF_ITEM` as of then, (m, len(OF_ITEM)).
-    """
-
-    columns: Columns
-    customers: Array
-    request: Array
-    keys: Array
-    positions: Array
-    gains: Array
-    features: Array
-
-    def __len__(self) -> int:
-        return len(self.customers)
-
-    @property
-    def taken(self) -> Array:
-        """Lists of which something was taken, (lists,) bool."""
-        return np.bincount(self.request, weights=self.gains, minlength=len(self)) > 0
-
-    def take(self, chosen: Array) -> Lists:
-        """The chosen lists, in their order (ascending)."""
-        place = np.full(len(self), -1)
-        place[chosen] = np.arange(len(chosen))
-        rows = np.flatnonzero(place[self.request] >= 0)
-        return Lists(
-            {name: column[chosen] for name, column in self.columns.items()},
-            self.customers[chosen],
-            place[self.request[rows]],
-            self.keys[rows],
-            self.positions[rows],
-            self.gains[rows],
-            self.features[rows],
-        )
-
-
 def lists_of(frame: pl.DataFrame) -> Lists:
     """Rows of shown products, as a training set has them, by list."""
-    rows = frame.with_row_index("row")
-    # Two lists of one id are two lists where their times differ.
-    by_list = rows.group_by("request_id", "event_at", maintain_order=True).agg("row")
-    first = by_list["row"].list.first().to_numpy()
-    sizes = by_list["row"].list.len().to_numpy()
-    order = by_list["row"].explode().to_numpy() if len(by_list) else np.empty(0, np.int64)
-    asked, shown = frame[first], frame[order]
-    who = asked["customer_id"].fill_null(pl.lit("list ") + asked["request_id"])
-    return Lists(
-        columns=columns_of(asked.select(READ)),
-        customers=who.rank("dense").to_numpy().astype(np.int64) - 1,
-        request=np.repeat(np.arange(len(by_list)), sizes),
-        keys=item_keys(shown["product_id"]),
-        positions=shown["position"].cast(pl.Int64).to_numpy(),
-        gains=shown[LABEL].cast(pl.Float64).fill_null(0.0).to_numpy(),
-        features=shown.select(pl.col(OF_ITEM).cast(pl.Float64)).to_numpy(),
-    )
+    return shopping.lists_of(frame, READ, OF_ITEM)
 
 
 def fit_categories(lists: Lists, index: Index, analyzer: Analyzer) -> Categories:
@@ -129,24 +65,11 @@ def fit_categories(lists: Lists, index: Index, analyzer: Analyzer) -> Categories
 
 def fit_examined(lists: Lists) -> Array:
     """How much each place is looked at, relative to the first, (PLACES,)."""
-    shown = lists.positions <= PLACES
-    clicked = lists.gains[shown] > 0
-    if not clicked.any():
-        return np.ones(PLACES)
     # A product is wanted alike by those who type the same.
     typed = np.unique(lists.columns["query"].astype(str), return_inverse=True)[1][lists.request]
-    wanted = np.unique(
-        np.column_stack([typed, lists.keys])[shown], axis=0, return_inverse=True
-    )[1].ravel()  # fmt: skip
-    found = regression_em(lists.positions[shown], clicked.astype(float), wanted, PLACES)
-    # A place that nobody saw is like the one before it; no place is looked at more than the first.
-    return np.minimum(np.where(np.isfinite(found), found, 1.0), 1.0)
-
-
-def gains_seen(lists: Lists, examined: Array, most: float) -> Array:
-    """Weight of each shown product: what was taken far down counts more, (m,)."""
-    seen = weights(lists.positions, examined, most)
-    return np.asarray(np.where(lists.gains > 0, seen, 1.0))
+    both = np.column_stack([typed, lists.keys])
+    wanted = np.unique(both, axis=0, return_inverse=True)[1].ravel()
+    return shopping.fit_examined(lists, wanted, PLACES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +113,12 @@ def fit_rankers(sample: Grouped, shown: Array, lists: Lists, params: Params) -> 
     else:
         trees = lambdarank.train(sample, INPUTS, params.ranker)
     seen = _part(sample, shown)
-    meanings = tuple(
-        _meaning(_means(scores, seen.groups, len(lists)), lists.taken)
-        for scores in (
-            first.raw(seen.matrix),
-            stacked(first, trees, params.linear, seen.matrix),
-        )
+    both = stacked(first, trees, params.linear, seen.matrix)
+    meanings = (
+        shopping.meaning(first.raw(seen.matrix), seen.groups, lists),
+        shopping.meaning(both, seen.groups, lists),
     )
-    return Rankers(first, trees, params.linear, (meanings[0], meanings[1]))
+    return Rankers(first, trees, params.linear, meanings)
 
 
 def stacked(first: first_tier.FirstTier, trees: Boosters, linear: float, matrix: Array) -> Array:
@@ -215,14 +136,3 @@ def _part(sample: Grouped, chosen: Array) -> Grouped:
     return Grouped(
         sample.matrix[chosen], sample.gains[chosen], sample.groups[chosen], sample.weights[chosen]
     )
-
-
-def _means(scores: Array, request: Array, lists: int) -> Array:
-    count = np.bincount(request, minlength=lists)
-    return np.asarray(np.bincount(request, scores, minlength=lists) / np.maximum(count, 1))
-
-
-def _meaning(means: Array, taken: Array) -> Calibration:
-    if not 0 < taken.sum() < len(taken):
-        return Calibration()
-    return fit_calibration(means, taken.astype(float))

@@ -15,18 +15,17 @@ from agora.calibration import Calibration
 from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, PipelineError, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
+from agora.shopping.impressions import LABEL
+from agora.shopping.lists import looks
 from agora.systems.search.categories import Categories
 from agora.systems.search.features import FEATURE_SET_IDS, INPUTS, READ
 from agora.systems.search.index import Index, frame_of, texts_of
 from agora.systems.search.inputs import Asked, Words, found_words, inputs_of
 from agora.systems.search.learning import (
-    LABEL,
-    Lists,
     Rankers,
     fit_categories,
     fit_examined,
     fit_rankers,
-    gains_seen,
     lists_of,
 )
 from agora.systems.search.listing import OUTPUTS, Lister, notice_of, sources_of
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 
     from agora.candidates import Candidates
     from agora.dataset import TrainingSet
+    from agora.shopping.lists import Lists
     from agora.systems.search.understanding import Understood
 
 __all__ = ["LABEL", "Params", "SearchPipeline"]
@@ -79,7 +79,7 @@ class SearchPipeline:
         self._use(self.index_)
         later = lists_of(training_set.calibration)
         later = later.take(np.arange(len(later))[-self.params.lists :])
-        weight = gains_seen(later, self.examined_, self.params.most_weight)
+        weight = looks(later, self.examined_, self.params.most_weight)
         sample, shown = sample_of(self, later, weight)
         self.rankers_ = fit_rankers(sample, shown, later, self.params)
         return self

@@ -14,7 +14,7 @@ from agora.systems.search.inputs import Words, inputs_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agora.systems.search.learning import Lists
+    from agora.shopping.lists import Lists
     from agora.systems.search.pipeline import SearchPipeline
     from agora.systems.search.strategies import Retriever
     from agora.systems.search.understanding import Understood

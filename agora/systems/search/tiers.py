@@ -8,37 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.cascade import Verdict
+from agora.shopping.tiers import ITEM, OWN, REQUEST, TREES, FirstStage
 
 if TYPE_CHECKING:
     from agora.boosting import Boosters
-    from agora.ranking.first_tier import FirstTier
+
+__all__ = ["ITEM", "OWN", "REQUEST", "FirstStage", "TreesStage"]
 
 Array = np.ndarray[Any, Any]
-
-FIRST, TREES = "first", "trees"
-REQUEST, ITEM, OWN = 0, 1, 2
-"""Columns of the matrix: the request's row, the item's row, and from here on the inputs."""
-# A product of matrices differs in the sixteenth digit by what else is asked; nothing else may.
-DIGITS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStage:
-    """Weights of the inputs; the best so many of each request stay open."""
-
-    model: FirstTier
-    kept_open: int
-    name: str = FIRST
-
-    def score(self, matrix: Array, scores: Array) -> Verdict:
-        """One product a row."""
-        found = np.round(self.model.raw(matrix[:, OWN:]), DIGITS)
-        order = np.lexsort((matrix[:, ITEM], -found, matrix[:, REQUEST]))
-        ordered = matrix[order, REQUEST]
-        place = np.arange(len(matrix)) - np.searchsorted(ordered, ordered)
-        is_open = np.empty(len(matrix), bool)
-        is_open[order] = place < self.kept_open
-        return Verdict(found, is_open)
 
 
 @dataclass(frozen=True, slots=True)
