@@ -67,7 +67,10 @@ def test_help_names_every_command() -> None:
         (("rollback", "fraud"), "no earlier deployment"),
         (("backtest", "frauds"), "'frauds' is unknown; choose one of fraud"),
         (("backtest", "fraud", "--rule", "hunch"), "code must be one of"),
-        (("keys", "create", "shop", "--role", "boss"), "choose one of score, app, analyst, operator"),
+        (
+            ("keys", "create", "shop", "--role", "boss"),
+            "choose one of score, app, analyst, operator",
+        ),
         (("keys", "create", "The Shop", "--role", "score"), "use small letters"),
         (("keys", "revoke", "nobody"), "agora keys list"),
         (("keys", "rotate", "nobody"), "agora keys create"),
