@@ -51,7 +51,7 @@ select
     sums.feature_date,
     {%- for count in counts %}
     {%- for window in windows %}
-    sums.{{ count }}_{{ window }}d as {{ count }}_{{ window }}d,
+    sums.{{ count }}_{{ window }}d,
     {%- endfor %}
     {%- endfor %}
     sums.price_myriadths_30d / 10000 / nullif(sums.priced_count_30d, 0) as clicked_price_mean_30d,

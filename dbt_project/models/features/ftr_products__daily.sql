@@ -35,13 +35,13 @@ held as (
         customer_id,
         event_at,
         {{ held_days() }},
-        0,
-        (kind = 'click')::integer,
-        (kind = 'cart')::integer,
-        (kind = 'purchase')::integer,
-        0,
-        (kind = 'click' and list_id is not null)::integer,
-        (kind = 'purchase' and list_id is not null)::integer
+        0 as impression_count,
+        (kind = 'click')::integer as click_count,
+        (kind = 'cart')::integer as cart_count,
+        (kind = 'purchase')::integer as purchase_count,
+        0 as look_millionths,
+        (kind = 'click' and list_id is not null)::integer as list_click_count,
+        (kind = 'purchase' and list_id is not null)::integer as list_purchase_count
     from acted
 ),
 
@@ -105,7 +105,7 @@ select
     sums.feature_date,
     {%- for count in counts %}
     {%- for window in windows %}
-    sums.{{ count }}_{{ window }}d as {{ count }}_{{ window }}d,
+    sums.{{ count }}_{{ window }}d,
     {%- endfor %}
     {%- endfor %}
     {%- for kind in ['click', 'purchase'] %}

@@ -7,7 +7,7 @@ select
     price,
     currency,
     stock,
-    min(event_at) over (partition by product_id order by arrived_at) as listed_at,
     event_at,
-    arrived_at
+    arrived_at,
+    min(event_at) over (partition by product_id order by arrived_at) as listed_at
 from {{ ref('stg_marketplace__products') }}
