@@ -53,9 +53,10 @@ class Gather:
             columns: Of one request or of a batch.
             out: Where to write them: C-contiguous, (len(names), n).
         """
-        if isinstance(columns, RequestColumns):
+        # By type: `isinstance` asks the abstract class, four times as long for each gather.
+        if type(columns) is RequestColumns:
             return columns.gather(self, out)
-        if isinstance(columns, Retrieved):
+        if type(columns) is Retrieved:
             return self(columns.asked, out)
         arrays = [columns[name] for name in self.names]
         flat = None if out is None else out.reshape(-1)
