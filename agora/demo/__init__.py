@@ -117,7 +117,8 @@ def simulate(demo: Demo) -> dict[str, Any]:
     from agora.simulator import Params
     from agora.simulator import simulate as run
 
-    params = Params(seed=SEED, start=demo.start, days=demo.days, fraud_share=FRAUD_SHARE)
+    visits = {"sessions_per_day": 0} if demo.only_fraud else {}
+    params = Params(seed=SEED, start=demo.start, days=demo.days, fraud_share=FRAUD_SHARE, **visits)
     with Progress(console=demo.console, transient=True) as progress:
         task = progress.add_task("landing files", total=demo.days)
         run(
@@ -159,7 +160,8 @@ def close(demo: Demo) -> dict[str, Any]:
     start = demo.end - timedelta(days=SCORED_DAYS)
     # The endpoint answered today.
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    _materialize(demo, start, tomorrow, f"{LOOP} or {DONE}", "--then", RETRAINING)
+    select = LOOP if demo.only_fraud else f"{LOOP} or {DONE}"
+    _materialize(demo, start, tomorrow, select, "--then", RETRAINING)
     return {}
 
 
