@@ -7,7 +7,7 @@ stopped.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -117,8 +117,9 @@ def simulate(demo: Demo) -> dict[str, Any]:
     from agora.simulator import Params
     from agora.simulator import simulate as run
 
-    visits = {"sessions_per_day": 0} if demo.only_fraud else {}
-    params = Params(seed=SEED, start=demo.start, days=demo.days, fraud_share=FRAUD_SHARE, **visits)
+    params = Params(seed=SEED, start=demo.start, days=demo.days, fraud_share=FRAUD_SHARE)
+    if demo.only_fraud:
+        params = replace(params, sessions_per_day=0)
     with Progress(console=demo.console, transient=True) as progress:
         task = progress.add_task("landing files", total=demo.days)
         run(
