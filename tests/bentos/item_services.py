@@ -1,0 +1,98 @@
+"""The real service of a system of items, around a pipeline that was just saved."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agora.deployment.build import target_of
+from agora.deployment.process import running
+from agora.serving.golden import golden_answers
+from agora.stores import deployments
+from agora.stores.deployments import Deployment, Pointer
+from agora.stores.keys import ROLES, KeyStore
+from agora.stores.valkey import stop_online
+from tests.bentos.services import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agora.pipeline import Pipeline
+    from agora.settings import Settings
+    from agora.system import System
+
+SECONDS_TO_START = 120
+
+
+@dataclass
+class ItemService:
+    """A running service.
+
+    Attributes:
+        port: Where it listens.
+        settings: Its instance.
+        tokens: Key by role.
+        model: Folder of its pipeline.
+    """
+
+    port: int
+    settings: Settings
+    tokens: dict[str, str]
+    model: Path
+
+    def ask(self, method: str, path: str, body: Any = None, role: str = "score") -> tuple[int, Any]:
+        """A call with the key of a role; status and answer."""
+        sent = {"authorization": f"Bearer {self.tokens[role]}", "content-type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, content, sent)
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if text else None
+        finally:
+            connection.close()
+
+
+Kind = TypeVar("Kind", bound=ItemService)
+
+
+@contextmanager
+def serving_items(
+    kind: type[Kind], system: System, pipeline: Pipeline, settings: Settings
+) -> Iterator[Kind]:
+    """The service of the working tree with this pipeline, until the end of the block."""
+    home, model = settings.home, settings.home / "model"
+    pipeline.version = "1"
+    pipeline.save(model)
+    deployment = Deployment(
+        system=system.name, version="1", bento=f"{system.name}:test", model=str(model),
+        golden=golden_answers(system, system.load(model)), deployed_at=datetime.now(UTC),
+    )  # fmt: skip
+    deployments.write(settings.deployments, Pointer(current=deployment))
+    keys = KeyStore(settings.keys)
+    tokens = {role: keys.create(f"test-{role}", role, rate=10**6) for role in ROLES}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = home / "service.log"
+    with running(target_of(system.name), PROJECT, settings, port, log) as child:
+        service = kind(port, settings, tokens, model)
+        until = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                if service.ask("GET", "/readyz")[0] == 200:
+                    break
+            except OSError:
+                assert child.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        yield service
+    stop_online(settings)
