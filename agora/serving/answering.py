@@ -19,7 +19,7 @@ import numpy as np
 from agora.candidates import KEPT, POPULAR, Candidates, Retrieved
 from agora.serving.breakers import Breaker
 from agora.serving.precomputed import key_of
-from agora.serving.tiers import USUAL_SECONDS, Attempt, Guard
+from agora.serving.tiers import Attempt, Guard, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -125,10 +125,8 @@ class Choosing:
         self._pipeline = pipeline
         self._tiers = tiers
         self._kept = kept
-        budgets = system.budgets
-        limit = budgets.stages_ms.get(RETRIEVAL) if budgets else None
         self._breaker = Breaker(RETRIEVAL, observer)
-        seconds = limit / 1e3 if limit else USUAL_SECONDS
+        seconds = seconds_of(system.budgets, RETRIEVAL)
         self._guard = Guard(RETRIEVAL, seconds, self._breaker, None)
         self._pool = ThreadPoolExecutor(WATCHED_AT_ONCE, thread_name_prefix=RETRIEVAL)
         self.breakers = [self._breaker, *tiers.breakers]

@@ -69,7 +69,7 @@ def open_live(
     stages = system.budgets.stages_ms
     # The buffer is there to be used: a machine that stutters is no outage of the store.
     budget = stages[LOOKUP] + stages.get("buffer", 0.0)
-    online = open_online(settings, timeout=budget / 1e3)
+    online = open_online(settings, timeout=budget * system.budgets.give_up / 1e3)
     log = FilePredictionLog(settings.prediction_log / system.name)
     live = Live(
         system, settings, online, log, baked=baked, observer=observer, remotes=remotes,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from agora.budgets import TIER, TOTAL
 from agora.cascade import Verdict, steps
 from agora.serving.breakers import Breaker
 
@@ -48,13 +49,19 @@ USUAL_SECONDS = 1.0
 WATCHED_AT_ONCE = 4
 
 
+def seconds_of(budgets: Budgets | None, stage: str) -> float:
+    """How long a stage or a tier may run before it is given up."""
+    seconds = budgets.give_up_seconds(stage) if budgets else None
+    return USUAL_SECONDS if seconds is None else seconds
+
+
 @dataclass(slots=True)
 class Guard:
     """What surrounds one tier.
 
     Attributes:
         stage: Its name among the latencies.
-        seconds: Its budget.
+        seconds: When it is given up.
         breaker: Its breaker; None for the first tier.
         remote: Runs it in another process; None where it runs here.
     """
@@ -146,12 +153,12 @@ class Tiers:
         """
         self._tiers = tuple(tiers)
         self._version = version
-        seconds = {name: ms / 1e3 for name, ms in budgets.tiers_ms.items()} if budgets else {}
-        self._deadline = int(budgets.p99_ms * 1e6) if budgets else None
+        whole = budgets.give_up_seconds(TOTAL) if budgets else None
+        self._deadline = None if whole is None else int(whole * 1e9)
         self._guards = {
             tier.name: Guard(
-                f"inference/{tier.name}",
-                seconds.get(tier.name, USUAL_SECONDS),
+                f"{TIER}{tier.name}",
+                seconds_of(budgets, f"{TIER}{tier.name}"),
                 Breaker(tier.name, observer) if number else None,
                 remotes.get(tier.name),
             )
