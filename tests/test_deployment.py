@@ -244,20 +244,37 @@ import time
 from agora.systems.fraud.pipeline import FraudPipeline
 
 awake = FraudPipeline.decode
-FraudPipeline.decode = lambda self, columns: time.sleep(0.06) or awake(self, columns)
+FraudPipeline.decode = lambda self, columns: time.sleep({seconds}) or awake(self, columns)
 """
+
+
+def sleepy(folder: Path, seconds: float) -> Path:
+    """A project whose service sleeps in the stage of the features, which has 50 ms."""
+    shutil.copytree(PROJECT / "bentos", folder / "bentos")
+    with (folder / "bentos" / "fraud" / "service.py").open("a") as service:
+        service.write(SLEEP.format(seconds=seconds))
+    return folder
 
 
 @pytest.mark.slow
 def test_a_bento_with_a_sleep_of_60_ms_in_a_stage_of_50_ms_is_refused_and_the_stage_named(
     fraud_home: Settings, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    shutil.copytree(PROJECT / "bentos", tmp_path / "bentos")
-    with (tmp_path / "bentos" / "fraud" / "service.py").open("a") as service:
-        service.write(SLEEP)
     with pytest.raises(DeploymentError, match=r"over its latency budget: feature_computation"):
-        deploy(SYSTEM, "1", fraud_home, folder=models["1"], project=tmp_path)
+        deploy(SYSTEM, "1", fraud_home, folder=models["1"], project=sleepy(tmp_path / "slow", 0.06))
     assert deployments.read(fraud_home.deployments, "fraud") is None
+
+
+@pytest.mark.slow
+def test_a_bento_three_times_as_slow_as_the_one_that_serves_is_refused_within_its_budget(
+    fraud_home: Settings, models: dict[str, Path], tmp_path: Path
+) -> None:
+    slow = sleepy(tmp_path / "slow", 0.04)
+    first = deploy(SYSTEM, "1", fraud_home, folder=models["1"])
+    with pytest.raises(DeploymentError, match=r"feature_computation: .* times the version that"):
+        deploy(SYSTEM, "2", fraud_home, folder=models["2"], project=slow)
+    assert deployments.read(fraud_home.deployments, "fraud") == Pointer(current=first)
+    assert deploy(SYSTEM, "2", fraud_home, folder=models["2"]).version == "2"
 
 
 @pytest.mark.slow

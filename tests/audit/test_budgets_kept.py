@@ -8,9 +8,11 @@ import pytest
 
 from agora.audit.cost import Prices, cost_sheet
 from agora.audit.latency import over_budget, stage_latencies
-from agora.budgets import TOTAL, overruns
+from agora.budgets import TOTAL, overruns, slow
+from agora.deployment.pace import own_times
 from agora.registry import SYSTEMS
 from agora.serving import Predictor
+from agora.settings import Settings
 from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.predictions import FilePredictionLog
@@ -56,6 +58,47 @@ def test_answers_within_their_budgets_are_left_alone(tmp_path: Path) -> None:
 def test_few_answers_are_not_judged(tmp_path: Path) -> None:
     assert over_budget(SYSTEM, answer(tmp_path, Sleepy(), count=5)) == []
     assert over_budget(SYSTEM, Lake(str(tmp_path / "nothing"))) == []
+
+
+class Stuttering(ToyPipeline):
+    """A machine that is taken away in three of four answers."""
+
+    turns = 0
+
+    def decode(self, columns: Any) -> Any:
+        self.turns += 1
+        time.sleep(0.06 if self.turns % 4 else 0)
+        return super().decode(columns)
+
+
+@pytest.mark.parametrize(("pipeline", "refused"), [(Stuttering(), False), (Sleepy(), True)])
+def test_a_machine_that_stutters_is_not_taken_for_a_slow_version(
+    tmp_path: Path, pipeline: ToyPipeline, refused: bool
+) -> None:
+    here = Settings(home=tmp_path)
+    log = FilePredictionLog(here.prediction_log / "toy")
+    predictor = Predictor(SYSTEM, pipeline, log=log)
+    answers = [predictor.predict_one(PAYMENT).model_dump() for _ in range(20)]
+    log.close()
+    own = own_times(SYSTEM, here, {answer["prediction_id"]: 0 for answer in answers})
+    assert [reason.split(":")[0] for reason in slow(SYSTEM.budgets, own, {})] == (
+        ["feature_computation"] if refused else []
+    )
+    # Customers wait for it all the same: the alert follows the budget.
+    assert "feature_computation" in {each.stage for each in over_budget(SYSTEM, Lake(here.lake))}
+
+
+def test_of_the_golden_requests_the_slowest_counts(tmp_path: Path) -> None:
+    here = Settings(home=tmp_path)
+    log = FilePredictionLog(here.prediction_log / "toy")
+    predictor = Predictor(SYSTEM, Stuttering(), log=log)
+    asked = {
+        predictor.predict_one(PAYMENT).model_dump()["prediction_id"]: number % 4
+        for number in range(12)
+    }
+    log.close()
+    assert own_times(SYSTEM, here, asked)["feature_computation"] > 60
+    assert own_times(SYSTEM, here, dict.fromkeys(asked, 0))["feature_computation"] < 60
 
 
 def test_a_tier_has_a_budget_of_its_own() -> None:
