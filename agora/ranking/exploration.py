@@ -90,6 +90,37 @@ class Policy:
         found = np.where(items == listed, 1 - self.epsilon + any_item, found)
         return np.asarray(np.where(open_to, found, items == listed), dtype=float)
 
+    def table(self, places: int, pool: int) -> Array:
+        """Chance of every item at every place, (places, places + pool): list first, then pool.
+
+        Args:
+            places: Length of the list.
+            pool: Items that are explored besides.
+        """
+        found = np.eye(places, places + pool)
+        start = min(self.spared, places)
+        any_item, other_listed = _chances(self.epsilon, places - start, pool)
+        found[start:, start:places] = other_listed
+        found[start:, places:] = any_item
+        at = np.arange(start, places)
+        found[at, at] = 1 - self.epsilon + any_item
+        return found
+
+
+def drawn(weights: Array, count: int, seed: int) -> Array:
+    """Rows drawn one after another without repetition, in proportion to weights, (<= count,).
+
+    The largest of u^(1/w), u even between 0 and 1 (Efraimidis and Spirakis, 2006).
+
+    Args:
+        weights: 0 is never drawn, (n,).
+        count: How many at most.
+        seed: Of the draw, as `seed_of` makes it.
+    """
+    rows = np.flatnonzero(weights > 0)
+    late = np.random.default_rng(seed).exponential(size=len(weights))[rows] / weights[rows]
+    return rows[np.argsort(late, kind="stable")[:count]]
+
 
 @lru_cache(4_096)
 def _chances(epsilon: float, places: int, pool: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from agora.ranking.exploration import Policy, seed_of
+from agora.ranking.exploration import Policy, drawn, seed_of
 
 LISTED, POOL = np.array([7, 3, 9, 1]), np.array([20, 21, 22])
 
@@ -39,6 +39,24 @@ def test_chances_are_the_sum_over_all_that_can_happen() -> None:
     for item in range(3):
         found = Policy(e).propensity(listed, pool, np.full(2, item))
         np.testing.assert_allclose(found, wanted[:, item])
+
+
+@pytest.mark.parametrize("spared", [0, 2, 9])
+def test_the_table_holds_the_chance_of_every_item_at_every_place(spared: int) -> None:
+    policy = Policy(0.3, spared)
+    table = policy.table(len(LISTED), len(POOL))
+    for column, item in enumerate([*LISTED, *POOL]):
+        each = policy.propensity(LISTED, POOL, np.full(4, item))
+        np.testing.assert_allclose(table[:, column], each)
+    np.testing.assert_allclose(table.sum(axis=1), 1)
+
+
+def test_what_is_drawn_is_drawn_by_its_weight_and_never_twice() -> None:
+    weights = np.array([0.0, 1.0, 3.0, 6.0])
+    first = np.bincount([drawn(weights, 1, seed)[0] for seed in range(3_000)], minlength=4) / 3_000
+    np.testing.assert_allclose(first, weights / 10, atol=0.04)
+    assert sorted(drawn(weights, 9, 5).tolist()) == [1, 2, 3]
+    assert drawn(np.zeros(3), 2, 0).tolist() == []
 
 
 def test_what_is_logged_is_the_chance_of_what_is_shown() -> None:

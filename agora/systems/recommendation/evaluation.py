@@ -16,10 +16,10 @@ from agora.evaluation import CANDIDATE, CHAMPION
 from agora.gate import Gate
 from agora.shopping.evaluation import compare_lists
 from agora.systems.recommendation.baselines import ITEM_TO_ITEM, MOST_POPULAR, Baselines
+from agora.systems.recommendation.debuts import DAY
 from agora.systems.recommendation.instead import lists_instead
 from agora.systems.recommendation.learning import PLACES, lists_of, looks
 from agora.systems.recommendation.pipeline import RecommendationPipeline
-from agora.systems.recommendation.strategies import DAY
 
 if TYPE_CHECKING:
     from agora.dataset import TrainingSet

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.shopping.history import WORTH
+from agora.systems.recommendation.debuts import DAY
 from agora.systems.recommendation.features import (
     COUNTS,
     INPUTS,
@@ -15,7 +16,6 @@ from agora.systems.recommendation.features import (
     POPULAR,
     SPENT,
 )
-from agora.systems.recommendation.strategies import DAY
 from agora.systems.recommendation.tastes import SPACES
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ def instead(pipeline: RecommendationPipeline, columns: Columns, chosen: Array, k
         found += np.split(candidates.item, edges)
         lister, at = Lister(pipeline.index_, pipeline.params), part["event_at"] / 1e6
         for place, (ranked, _) in enumerate(pipeline.ranked(pipeline.infer(matrix), matrix, part)):
-            listed, pool = lister.plan(ranked, k, float(at[place]))
+            listed, pool = lister.plan(ranked, k, str(part["request_id"][place]), float(at[place]))
             lists[start + place, : len(listed)] = ranked.items[listed]
             pools.append(ranked.items[pool])
     return Instead(found, lists, pools)

@@ -6,17 +6,19 @@ Everything is a function of the request: its id draws what is explored, so a rep
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from agora.ranking.diversity import rerank
-from agora.systems.recommendation.features import CONTENT
-from agora.systems.recommendation.strategies import DAY
+from agora.ranking.exploration import drawn, seed_of
+from agora.systems.recommendation.debuts import is_new, lacking
+from agora.systems.recommendation.features import CONTENT, NEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agora.candidates import Candidates
     from agora.systems.recommendation.index import Index
     from agora.systems.recommendation.params import Params
 
@@ -44,6 +46,27 @@ class Ranked:
     scores: Array
     found: Mapping[str, Array]
 
+    @classmethod
+    def of(cls, found: Candidates, scores: Array, best: Array, rest: Array) -> Self:
+        """The best of what was found, and behind them what is here because it is new.
+
+        Args:
+            found: Candidates of all requests, (n,).
+            scores: Of each, (n,).
+            best: Rows of one request's best, best first.
+            rest: Rows of its others, in order.
+        """
+        new = (
+            np.isfinite(found.scores[NEW][rest])
+            if NEW in found.scores
+            else np.zeros(len(rest), bool)
+        )
+        rows = np.concatenate([best, rest[new]])
+        # Another ranker's scores mean something else: these stand below all others.
+        below = np.full(len(rows) - len(best), scores[best].min(initial=np.inf))
+        kept = np.concatenate([scores[best], below])
+        return cls(found.item[rows], kept, {name: by[rows] for name, by in found.scores.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Lister:
@@ -68,7 +91,7 @@ class Lister:
             request_id: Draws what is explored.
             at: Epoch seconds of the request.
         """
-        listed, pool = self.plan(ranked, k, at)
+        listed, pool = self.plan(ranked, k, request_id, at)
         if not len(listed):
             return [], float("nan")
         shown = self.params.exploration.show(listed, pool, request_id)
@@ -87,23 +110,33 @@ class Lister:
         ]
         return items, float(ranked.scores[shown.rows].mean())
 
-    def plan(self, ranked: Ranked, k: int, at: float) -> tuple[Array, Array]:
+    def plan(self, ranked: Ranked, k: int, request_id: str, at: float) -> tuple[Array, Array]:
         """The list before anything is tried out, and what may be; rows of `ranked`.
+
+        Places of new products go to those that lack their first looks: some are drawn by the
+        request's id, so that all come to be shown, and the best of these few is taken. Where none
+        lacks them, any new product may have the place.
 
         Args:
             ranked: What may be shown.
             k: Length.
+            request_id: Draws which new products have their turn.
             at: Epoch seconds of the request.
         """
         index, rules = self.index, self.params.rules
-        age = at - index.listed[ranked.items]
-        fresh = (age >= 0) & (age < self.params.new_days * DAY)
+        fresh = is_new(index, ranked.items, at, self.params.new_days)
+        short = lacking(index, ranked.items, self.params.first_looks) * fresh
+        turns = drawn(short, len(short), seed_of(f"{request_id} debut"))
+        quota = rules.fresh * k // QUOTA_OF
+        has_turn = np.zeros(len(fresh), bool)
+        has_turn[turns[: self.params.debuts * quota]] = True
         sellers = np.unique(index.sellers[ranked.items], return_inverse=True)[1]
         listed = rerank(
-            ranked.scores, k, replace(rules, fresh=rules.fresh * k // QUOTA_OF),
-            vectors=index.vectors[CONTENT].of(ranked.items), sellers=sellers, fresh=fresh,
+            ranked.scores, k, replace(rules, fresh=quota), sellers=sellers,
+            vectors=index.vectors[CONTENT].of(ranked.items),
+            fresh=has_turn if has_turn.any() else fresh,
         )  # fmt: skip
-        return listed, self._pool(listed, sellers, fresh)
+        return listed, self._pool(listed, sellers, turns, fresh)
 
     def popular(self, filters: Mapping[str, Any] | None, k: int) -> list[Item]:
         """What is taken most of what the filters leave."""
@@ -139,9 +172,18 @@ class Lister:
             for place, (item, row) in enumerate(left)
         ]
 
-    def _pool(self, listed: Array, sellers: Array, fresh: Array) -> Array:
-        """Candidates that may be tried out: no seller gets more places than the rules give it."""
+    def _pool(self, listed: Array, sellers: Array, turns: Array, fresh: Array) -> Array:
+        """Candidates that may be tried out: no seller gets more places than the rules give it.
+
+        Args:
+            listed: The list.
+            sellers: Of the candidates.
+            turns: New ones that lack their first looks, as they are drawn.
+            fresh: Which are new.
+        """
         most = self.params.rules.per_seller
+        turn = np.full(len(sellers), len(sellers))
+        turn[turns] = np.arange(len(turns))
         open_to = np.ones(len(sellers), bool)
         open_to[listed] = False
         if most is not None:
@@ -149,12 +191,12 @@ class Lister:
             open_to &= taken[sellers] < most
             first = np.zeros(len(sellers), bool)
             candidates = np.flatnonzero(open_to)
-            # New products first, then in order: of each seller one.
-            order = candidates[np.argsort(~fresh[candidates], kind="stable")]
+            # By turn, then what is new, then in order: of each seller one.
+            order = candidates[np.lexsort((~fresh[candidates], turn[candidates]))]
             first[order[np.unique(sellers[order], return_index=True)[1]]] = True
             open_to &= first
-        half = self.params.pool // 2
-        new = np.flatnonzero(open_to & fresh)[:half]
+        new = np.flatnonzero(open_to & fresh)
+        new = new[np.argsort(turn[new], kind="stable")][: self.params.pool // 2]
         others = np.flatnonzero(open_to & ~fresh)[: self.params.pool - len(new)]
         return np.concatenate([new, others])
 

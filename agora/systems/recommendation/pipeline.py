@@ -169,8 +169,7 @@ class RecommendationPipeline:
             chosen = order[start:end][: self.params.kept_open]
             tier = int(inferred.tiers[chosen[0]]) if len(chosen) else 0
             chosen = chosen[inferred.tiers[chosen] == tier]
-            by = {name: scores[chosen] for name, scores in found.scores.items()}
-            yield Ranked(found.item[chosen], inferred.scores[chosen], by), tier
+            yield Ranked.of(found, inferred.scores, chosen, order[start + len(chosen) : end]), tier
 
     def popular(self, columns: Columns) -> dict[str, list[Any]]:
         """What is taken most, of what the filters leave."""
@@ -254,7 +253,10 @@ class RecommendationPipeline:
 
     def _use(self, index: Index) -> None:
         self.index_ = index
-        self._retriever = Retriever(index, self.tastes_, self.params.found, self.params.new_days)
+        params = self.params
+        self._retriever = Retriever(
+            index, self.tastes_, params.found, params.new_days, params.first_looks
+        )
 
     def _chance(self, mean: float, tier: int) -> float:
         """Chance that something of a list is taken, from the mean score of its products."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agora.candidates import Candidates, Found, retrieve_by
+from agora.ranking.exploration import drawn, seed_of
 from agora.retrieval.hits import Hits
+from agora.systems.recommendation.debuts import is_new, lacking
 from agora.systems.recommendation.features import CONTENT, NEW, POPULAR
 from agora.systems.recommendation.tastes import SPACES
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-DAY = 86_400.0
 # Of the newest so many are looked at: of a million products some thousand are of the last weeks.
 NEWEST = 5_000
 
@@ -48,12 +49,14 @@ class Retriever:
         tastes: Models that its vectors come from.
         found: How many each strategy finds.
         new_days: Days for which a product is new.
+        first_looks: Times that a new product is shown before it must earn its places.
     """
 
     index: Index
     tastes: Tastes
     found: Mapping[str, int]
     new_days: float
+    first_looks: int = 0
 
     def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Reached:
         """Candidates of each request; sold-out products among them only where asked for."""
@@ -93,18 +96,26 @@ class Retriever:
         return self._joined(hits, selections)
 
     def _new(self, columns: Columns, asked: Asked, selections: list[Selection | None]) -> Found:
+        """Half are what is most alike; half are drawn of what lacks its first looks."""
         index, newest = self.index, self.index.newest[:NEWEST]
         now = np.asarray(columns["event_at"]) / 1e6
         hits = []
-        for at, selection, query in zip(now, selections, asked.queries[CONTENT], strict=True):
-            age = at - index.listed[newest]
-            rows = newest[(age >= 0) & (age < self.new_days * DAY)]
+        for at, selection, query, request_id in zip(
+            now, selections, asked.queries[CONTENT], columns["request_id"], strict=True
+        ):
+            rows = newest[is_new(index, newest, at, self.new_days)]
             if selection is not None:
                 rows = rows[selection.allowed(len(index))[rows]]
             # To whom nothing is known to be alike, the newest.
             known = np.isfinite(query).all() and len(rows)
             like = index.vectors[CONTENT].scores(query, rows) if known else index.listed[rows] - at
-            hits.append(Hits.best(rows, like, self.found[NEW]))
+            short = lacking(index, rows, self.first_looks)
+            turns = drawn(short, self.found[NEW] // 2, seed_of(f"{request_id} new"))
+            # What has its turn comes first, whatever it is like; then what is most alike.
+            worth = like.astype(float)
+            worth[turns] = np.inf
+            best = np.lexsort((rows, -worth))[: self.found[NEW]]
+            hits.append(Hits.best(rows[best], like[best], self.found[NEW]))
         return self._joined(hits, selections)
 
     def _joined(self, hits: list[Hits], selections: list[Selection | None]) -> Found:

@@ -1,0 +1,42 @@
+"""New products: which they are, and how many of their first looks they still lack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agora.systems.recommendation.features import LOGGED
+
+if TYPE_CHECKING:
+    from agora.systems.recommendation.index import Index
+
+Array = np.ndarray[Any, Any]
+
+DAY = 86_400.0
+# A new product is younger than the window, so that the count is of its whole life.
+SHOWN = LOGGED.index("product_impression_count_30d")
+
+
+def is_new(index: Index, rows: Array, at: float, days: float) -> Array:
+    """Whether each product was listed within so many days before a time, (n,) bool.
+
+    Args:
+        index: The products.
+        rows: Rows of the index, (n,).
+        at: Epoch seconds.
+        days: For which a product is new.
+    """
+    age = at - index.listed[rows]
+    return np.asarray((age >= 0) & (age < days * DAY))
+
+
+def lacking(index: Index, rows: Array, first_looks: int) -> Array:
+    """How many of its first looks each product lacks, as of the index, (n,).
+
+    Args:
+        index: The products.
+        rows: Rows of the index, (n,).
+        first_looks: Times that a product is shown before it must earn its places.
+    """
+    return np.maximum(first_looks - index.features[rows, SHOWN], 0.0)
