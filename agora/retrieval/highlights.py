@@ -7,6 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agora.retrieval.queries import Reading
     from agora.retrieval.words import Analyzer
 
@@ -18,26 +20,45 @@ BEFORE = 40
 LOOKED_AT = 5_000
 
 
-def highlight(analyzer: Analyzer, reading: Reading, text: str | None, longest: int = 200) -> str:
-    """The piece of a text around the query's words, as HTML with the words in `<em>`.
-
-    All else is escaped. Where no word is found, the text's beginning.
+class Highlighter:
+    """Finds one query's words in texts.
 
     Args:
         analyzer: The index's own.
         reading: The query as the index reads it.
-        text: The text; None counts as empty.
-        longest: Characters of the text that are kept.
     """
-    text = (text or "")[:LOOKED_AT]
-    wanted = {
-        stem for group in reading.groups for said, _ in group for stem in analyzer.stems(said)
-    }
-    found = [
-        match.span()
-        for match in WORD.finditer(text)
-        if not wanted.isdisjoint(analyzer.stems(match[0].encode("utf-8", "ignore").decode()))
-    ]
+
+    def __init__(self, analyzer: Analyzer, reading: Reading) -> None:
+        self._stems = analyzer.stems
+        self._wanted = {
+            stem for group in reading.groups for said, _ in group for stem in analyzer.stems(said)
+        }
+
+    def __call__(self, text: str | None, longest: int = 200) -> str:
+        """The piece of a text around the query's words, as HTML with the words in `<em>`.
+
+        All else is escaped. Where no word is found, the text's beginning.
+
+        Args:
+            text: The text; None counts as empty.
+            longest: Characters of the text that are kept.
+        """
+        text = (text or "")[:LOOKED_AT]
+        found = [match.span() for match in WORD.finditer(text) if self._is_wanted(match[0])]
+        return _marked(text, found, longest)
+
+    def _is_wanted(self, word: str) -> bool:
+        # A lone surrogate cannot be written as UTF-8.
+        word = word if word.isascii() else word.encode("utf-8", "ignore").decode()
+        return not self._wanted.isdisjoint(self._stems(word))
+
+
+def highlight(analyzer: Analyzer, reading: Reading, text: str | None, longest: int = 200) -> str:
+    """One text, highlighted; see `Highlighter`."""
+    return Highlighter(analyzer, reading)(text, longest)
+
+
+def _marked(text: str, found: Sequence[tuple[int, int]], longest: int) -> str:
     start, end = _window(text, found[0][0] if found else 0, longest)
     parts, at = [MORE if start else ""], start
     for first, last in found:

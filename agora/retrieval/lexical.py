@@ -176,9 +176,11 @@ class Lexical:
     def _found(self, asked: Any, limit: int) -> Hits:
         limit = min(limit, max(1, len(self)))
         found = self._searcher.search(asked, limit, count=False).hits
-        rows = self._searcher.fast_field_values(ROW, [address for _, address in found])
-        scores = np.fromiter((score for score, _ in found), np.float64, len(found))
-        return Hits(np.array(rows, np.int64), scores)
+        if not found:
+            return Hits.none()
+        scores, addresses = zip(*found, strict=True)
+        rows = self._searcher.fast_field_values(ROW, addresses)
+        return Hits(np.array(rows, np.int64), np.array(scores, np.float64))
 
     def _write(
         self, rows: Array, texts: Mapping[str, Sequence[str | None]], deleted: Array

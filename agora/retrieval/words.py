@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ LONGEST_WORD = 64
 MOST_WORDS = 32
 # Characters of a query that are looked at.
 LONGEST_QUERY = 2_000
+# Words whose stems are remembered: titles and queries share theirs.
+REMEMBERED = 20_000
 
 
 class Analyzer:
@@ -29,14 +32,15 @@ class Analyzer:
         self.language = language
         self._words = self._built([])
         self._stems = self._built([Filter.stemmer(language)])
+        self._stems_of = lru_cache(REMEMBERED)(self._stemmed)
 
     def words(self, text: str) -> list[str]:
         """The text's words, in order."""
         return list(self._words.analyze(text))
 
     def stems(self, text: str) -> list[str]:
-        """The stems of the text's words, in order."""
-        return list(self._stems.analyze(text))
+        """The stems of the text's words, in order; those of short texts are remembered."""
+        return list((self._stems_of if len(text) <= LONGEST_WORD else self._stemmed)(text))
 
     def query_words(self, query: str) -> list[str]:
         """The words of a query that are looked for, each once."""
@@ -48,6 +52,9 @@ class Analyzer:
         """Make the tokenizers known to a tantivy index."""
         index.register_tokenizer(WORDS, self._words)
         index.register_tokenizer(STEMS, self._stems)
+
+    def _stemmed(self, text: str) -> tuple[str, ...]:
+        return tuple(self._stems.analyze(text))
 
     @staticmethod
     def _built(more: Sequence[Any]) -> Any:

@@ -36,6 +36,9 @@ def history_of(columns: Columns) -> History:
     """Interests and visit of request columns, side by side."""
     now = np.asarray(columns["event_at"]) / MICROSECONDS
     keys, kinds, times = steps_of(columns)
+    # Most visitors did little: what is empty for all is not worked out.
+    some = ~np.isnan(keys).all(axis=0)
+    keys, kinds, times = keys[:, some], kinds[:, some], times[:, some]
     known = ~np.isnan(keys) & ~again(keys, kinds)
     ages = np.where(known, np.maximum(now[:, None] - np.nan_to_num(times), 0.0), 0.0)
     weights = WORTH[codes_of(kinds)] * 0.5 ** (ages / HALF_LIFE) * known

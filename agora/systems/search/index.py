@@ -65,7 +65,8 @@ class Index:
         names: Categories by code.
         categories: Code of the category, (n,).
         sellers: Code of the seller, (n,).
-        usual_price: Median logarithm of the price in each product's category, (n,).
+        log_price: Logarithm of the price, NaN where there is none, (n,).
+        beside: It, less the median of the product's category, (n,).
     """
 
     def __init__(
@@ -92,7 +93,10 @@ class Index:
         self.popularity = popularity_of(self.features, self.usual)
         self.names, self.categories = _coded(frame["category"])
         self.sellers = _coded(frame["merchant_id"])[1]
-        self.usual_price = frame["usual_price"].to_numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            logged = np.log(self.price)
+        self.log_price = np.where(np.isfinite(logged), logged, np.nan)
+        self.beside = self.log_price - frame["usual_price"].to_numpy()
         keys = frame[KEY].to_numpy()
         self._by_key = np.argsort(keys, kind="stable")
         self._keys = keys[self._by_key]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.systems.search.features import INPUTS, LEXICAL, LOGGED, OF_TEXT, SEMANTIC, SPENT
+from agora.systems.search.features import (
+    INPUTS,
+    LEXICAL,
+    LOGGED,
+    OF_CUSTOMER,
+    OF_PRICE,
+    OF_TEXT,
+    SEMANTIC,
+    SPENT,
+)
 from agora.systems.search.history import history_of
 from agora.systems.search.index import popularity_of
 
@@ -24,6 +34,13 @@ Array = np.ndarray[Any, Any]
 
 DAY = 86_400.0
 NEAR = 0.3
+TEXT = slice(0, len(OF_TEXT))
+PRICE = slice(TEXT.stop, TEXT.stop + len(OF_PRICE))
+CUSTOMER = slice(PRICE.stop, PRICE.stop + len(OF_CUSTOMER))
+COUNTS = slice(CUSTOMER.stop, CUSTOMER.stop + len(LOGGED))
+"""Columns of each part."""
+Part = tuple[int, slice]
+"""A request's number, and its candidates' rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +104,19 @@ def inputs_of(
             (m, len(OF_ITEM)).
         skipped: Strategies that did not answer: what they would say is not known.
     """
-    own = index.features[item] if features is None else features
-    counts, rates = own[:, : len(LOGGED)], own[:, len(LOGGED) :]
-    now = np.asarray(columns["event_at"])[request] / 1e6
-    found = np.column_stack(
-        [
-            _of_text(request, item, asked, index, words, skipped),
-            _of_price(columns, request, item, asked, index),
-            _of_customer(request, item, asked, index),
-            np.log1p(np.maximum(counts, 0.0)),
-            rates,
-            popularity_of(own, index.usual),
-            (now - index.listed[item]) / DAY,
-        ]
-    )
-    assert found.shape[1] == len(INPUTS), "as many columns as names"
+    # One block, and every part writes its own columns: nothing is put together afterwards.
+    found = np.full((len(item), len(INPUTS)), np.nan)
+    own = index.features.take(item, axis=0) if features is None else features
+    parts = _parts(request, len(asked.queries))
+    _of_text(found[:, TEXT], parts, item, asked, index, words, skipped)
+    _of_price(found[:, PRICE], columns, parts, item, asked, index)
+    _of_customer(found[:, CUSTOMER], parts, item, asked, index)
+    counts = found[:, COUNTS]
+    np.log1p(np.maximum(own[:, : len(LOGGED)], 0.0), out=counts)
+    found[:, COUNTS.stop : -2] = own[:, len(LOGGED) :]
+    found[:, -2] = index.popularity[item] if features is None else popularity_of(own, index.usual)
+    now = np.asarray(columns["event_at"]) / 1e6
+    found[:, -1] = (now[request] - index.listed[item]) / DAY
     return found
 
 
@@ -121,94 +136,90 @@ def found_words(found: Candidates, requests: int) -> Words:
 
 
 def _of_text(
-    request: Array,
+    found: Array,
+    parts: Sequence[Part],
     item: Array,
     asked: Asked,
     index: Index,
     words: Words,
     skipped: Collection[str],
-) -> Array:
+) -> None:
     """Columns `OF_TEXT`, and for each candidate nothing of other requests."""
-    found = np.full((len(item), len(OF_TEXT)), np.nan)
-    lexical = np.nan_to_num(words.scores)
-    for number, rows in _parts(request, len(asked.queries)):
-        query, items = asked.queries[number], item[rows]
+    lexical = np.where(np.isnan(words.scores), 0.0, words.scores)
+    for number, rows in parts:
+        query, items, own = asked.queries[number], item[rows], found[rows]
         if LEXICAL not in skipped:
-            found[rows, 0] = lexical[rows]
-            found[rows, 1] = lexical[rows] / max(float(words.best[number]), 1e-9)
+            own[:, 0] = lexical[rows]
+            own[:, 1] = lexical[rows] / max(float(words.best[number]), 1e-9)
         if SEMANTIC not in skipped and query.vector is not None and index.has_vectors:
             near = index.vectors.scores(query.vector, items)
-            found[rows, 2] = near
-            found[rows, 3] = near - words.nearest[number]
+            own[:, 2] = near
+            own[:, 3] = near - words.nearest[number]
         titles, texts = query.groups
-        found[rows, 5], found[rows, 7] = index.title_words.covered(items, titles)
-        found[rows, 6], _ = index.text_words.covered(items, texts)
-        found[rows, 8] = np.log(np.maximum(query.chances[index.categories[items]], 1e-6))
-        found[rows, 9] = len(query.reading.words)
+        own[:, 5], own[:, 7] = index.title_words.covered(items, titles)
+        own[:, 6], _ = index.text_words.covered(items, texts)
+        own[:, 8] = query.log_chances[index.categories[items]]
+        own[:, 9] = len(query.reading.words)
     # As far below the best in meaning as half of all cosines lie counts like no word found.
-    found[:, 4] = np.nan_to_num(found[:, 1]) + np.nan_to_num(found[:, 3]) / NEAR
-    return found
+    share, gap = found[:, 1], found[:, 3]
+    found[:, 4] = np.where(np.isnan(share), 0.0, share)
+    found[:, 4] += np.where(np.isnan(gap), 0.0, gap) / NEAR
 
 
-def _of_price(columns: Columns, request: Array, item: Array, asked: Asked, index: Index) -> Array:
+def _of_price(
+    found: Array, columns: Columns, parts: Sequence[Part], item: Array, asked: Asked, index: Index
+) -> None:
     """Columns `OF_PRICE`."""
-    price = index.price[item]
-    ceiling = np.array([query.ceiling for query in asked.queries])[request]
-    is_cheap = np.array([query.is_cheap for query in asked.queries], bool)[request]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logged = np.log(price)
-        logged[~np.isfinite(logged)] = np.nan
-        beside = logged - index.usual_price[item]
-        # Above the limit counts, below it nothing is better than anything else.
-        over = np.where(np.isfinite(ceiling), np.maximum(logged - np.log(ceiling), 0.0), np.nan)
-        spent = logged - np.log(np.asarray(columns[SPENT])[request])
-    over[~np.isfinite(over)] = np.nan
-    spent[~np.isfinite(spent)] = np.nan
-    return np.column_stack([logged, beside, over, np.where(is_cheap, beside, np.nan), spent])
+    logged, beside = index.log_price[item], index.beside[item]
+    found[:, 0], found[:, 1] = logged, beside
+    usual = np.asarray(columns[SPENT])
+    for number, rows in parts:
+        query, own, spent = asked.queries[number], found[rows], float(usual[number])
+        if math.isfinite(query.ceiling) and query.ceiling > 0:
+            # Above the limit counts, below it nothing is better than anything else.
+            own[:, 2] = np.maximum(logged[rows] - math.log(query.ceiling), 0.0)
+        if query.is_cheap:
+            own[:, 3] = beside[rows]
+        if spent > 0:
+            own[:, 4] = logged[rows] - math.log(spent)
 
 
-def _of_customer(request: Array, item: Array, asked: Asked, index: Index) -> Array:
+def _of_customer(
+    found: Array, parts: Sequence[Part], item: Array, asked: Asked, index: Index
+) -> None:
     """Columns `OF_CUSTOMER`: how the candidate stands to what the visitor did."""
-    history, rows = asked.history, asked.rows
-    known = rows >= 0
-    place = np.where(known, rows, 0)
-    weight = history.weights * known
-    total = np.maximum(weight.sum(axis=1), 1e-12)[request]
-    mine = weight[request]
-    if len(index):
-        category = np.where(known, index.categories[place], -1)[request]
-        seller = np.where(known, index.sellers[place], -1)[request]
-    else:
-        category = seller = rows[request]
-    met = known[request] & (rows[request] == item[:, None])
-    ages = np.where(met, history.ages[request], np.inf).min(axis=1, initial=np.inf)
-    return np.column_stack(
-        [
-            _taste(request, item, asked, index, weight),
-            (mine * (category == index.categories[item][:, None])).sum(axis=1) / total,
-            (mine * (seller == index.sellers[item][:, None])).sum(axis=1) / total,
-            met.sum(axis=1),
-            np.where(np.isfinite(ages), ages / DAY, np.nan),
-            known.sum(axis=1)[request],
-        ]
-    )
+    found[:, 1:4], found[:, 5] = 0.0, 0.0
+    if not len(index):
+        return
+    history = asked.history
+    known = asked.rows >= 0
+    for number, rows in parts:
+        steps = np.flatnonzero(known[number])
+        if not len(steps):
+            continue
+        items, own, places = item[rows], found[rows], asked.rows[number, steps]
+        weight = history.weights[number, steps]
+        share = weight / max(float(weight.sum()), 1e-12)
+        if index.has_vectors and weight.any():
+            own[:, 0] = _taste(items, places, weight, index)
+        own[:, 1] = (index.categories[items][:, None] == index.categories[places]) @ share
+        own[:, 2] = (index.sellers[items][:, None] == index.sellers[places]) @ share
+        met = items[:, None] == places
+        own[:, 3] = met.sum(axis=1)
+        ages = np.where(met, history.ages[number, steps], np.inf).min(axis=1)
+        own[:, 4] = np.where(np.isfinite(ages), ages / DAY, np.nan)
+        own[:, 5] = len(steps)
 
 
-def _taste(request: Array, item: Array, asked: Asked, index: Index, weight: Array) -> Array:
+def _taste(items: Array, places: Array, weight: Array, index: Index) -> Array:
     """Mean likeness of each candidate's text to what the visitor looked at, (m,)."""
-    found = np.full(len(item), np.nan)
-    if not index.has_vectors:
-        return found
-    for number, rows in _parts(request, len(asked.queries)):
-        steps = np.flatnonzero(weight[number] > 0)
-        if len(steps):
-            vectors = index.vectors.of(asked.rows[number][steps])
-            liked = weight[number][steps] @ np.nan_to_num(vectors) / weight[number][steps].sum()
-            found[rows] = index.vectors.scores(liked, item[rows])
-    return found
+    some = weight > 0
+    vectors = index.vectors.of(places[some])
+    liked = weight[some] @ np.nan_to_num(vectors) / weight[some].sum()
+    return index.vectors.scores(liked, items)
 
 
-def _parts(request: Array, count: int) -> list[tuple[int, slice]]:
+def _parts(request: Array, count: int) -> list[Part]:
     """The rows of each request that has some."""
     edges = np.searchsorted(request, np.arange(count + 1)).tolist()
     return [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from agora.retrieval.highlights import OPEN, highlight
+from agora.retrieval.highlights import OPEN, Highlighter
 from agora.systems.search.features import LEXICAL, SEMANTIC
 
 if TYPE_CHECKING:
@@ -69,13 +69,14 @@ class Lister:
             scores: Of each.
             sources: How each was found.
         """
+        shown = Highlighter(self.index.lexical.analyzer, query.reading)
         return [
             {
                 "product_id": self.index.ids[row],
                 "position": place + 1,
                 "score": score,
                 "title": self.index.titles[row],
-                "highlight": self._highlight(query, row),
+                "highlight": self._highlight(shown, row),
                 "price": self._price(row),
                 # Nothing is drawn: what stands here stands here for certain.
                 "propensity": 1.0,
@@ -145,13 +146,12 @@ class Lister:
             "price": bands,
         }
 
-    def _highlight(self, query: Understood, row: int) -> str:
+    def _highlight(self, shown: Highlighter, row: int) -> str:
         """The title where it has a word of the query, else the description where that has one."""
-        analyzer, reading = self.index.lexical.analyzer, query.reading
-        title = highlight(analyzer, reading, self.index.titles[row])
+        title = shown(self.index.titles[row])
         if OPEN in title:
             return title
-        told = highlight(analyzer, reading, self.index.descriptions[row])
+        told = shown(self.index.descriptions[row])
         return told if OPEN in told else title
 
     def _price(self, row: int) -> float | None:

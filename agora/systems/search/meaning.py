@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ FILE = "projection.npy"
 SAMPLE = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Meaning:
     """An encoder that may not be there.
 
@@ -69,7 +69,7 @@ class Meaning:
             logger.warning("texts are not encoded: %s", error)
             return nothing
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What makes the vectors; empty without an encoder."""
         if self.encoder is None:

@@ -23,6 +23,8 @@ AT_MOST = re.compile(
 )
 CHEAP = re.compile(r"\b(?:cheap|cheapest|inexpensive|affordable|low[- ]?cost)\b", re.IGNORECASE)
 REMEMBERED = 4_096
+# Chance of a category that is not known: its logarithm stays finite.
+LEAST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Understood:
         groups: Per word the codes of the stems that stand for it, in titles and in all texts.
         ceiling: Highest price that is wanted; infinite when none is named.
         is_cheap: Whether low prices are asked for.
-        chances: Of each category of the index, (categories,).
+        log_chances: Logarithm of each of the index's categories' chance, (categories,).
         category: The one that is meant; None when unsure.
         vector: Of its meaning; None without an encoder.
     """
@@ -47,7 +49,7 @@ class Understood:
     groups: tuple[tuple[Array, ...], tuple[Array, ...]]
     ceiling: float
     is_cheap: bool
-    chances: Array
+    log_chances: Array
     category: str | None
     vector: Array | None
 
@@ -80,14 +82,17 @@ class Understanding:
             groups=sensed,
             ceiling=ceiling,
             is_cheap=is_cheap,
-            chances=np.where(self._place >= 0, chances[np.maximum(self._place, 0)], 0.0)
-            if len(chances)
-            else np.zeros(len(self._place)),
+            log_chances=np.log(np.maximum(self._of_index(chances), LEAST)),
             category=self._named(chances, stems),
             vector=self._meaning.query(
                 reading.corrected if reading.is_corrected else words, index.encoder
             ),
         )
+
+    def _of_index(self, chances: Array) -> Array:
+        if not len(chances):
+            return np.zeros(len(self._place))
+        return np.where(self._place >= 0, chances[np.maximum(self._place, 0)], 0.0)
 
     def _groups(self, reading: Reading) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         words = reading.groups[: len(reading.words)]
