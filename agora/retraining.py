@@ -31,11 +31,15 @@ class Retraining:
         fewest_labels: New labels of analysts that are worth a training.
         label_sources: Sources of outcomes that are analysts.
         cooldown: Time between the starts of two trainings; a stimulus within it waits.
+        most_warm: Trainings in a row that may go on from the champion, as the schedule asks for on
+            six days of seven; 0: its pipeline cannot, every training is a full one. Else it is a
+            `agora.warm_start.Warm`.
     """
 
     fewest_labels: int = 200
     label_sources: tuple[str, ...] = ("verdict",)
     cooldown: timedelta = timedelta(hours=6)
+    most_warm: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from agora.settings import Settings
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.system import System
+from agora.warm_start import train
 from assets.decisions import decide
 from assets.profile import counts, end_of, table_metadata
 from assets.stage import asset_of, check_spec, image, keys_of, metrics_of
@@ -63,6 +64,14 @@ def training_set(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
     return built
 
 
+class ModelConfig(dg.Config):
+    """How a model is trained."""
+
+    warm: bool = False
+    """Go on from the champion, where the system can; else begin anew. The daily schedule asks for
+    it on six days of seven; whatever else starts a training gets a full one."""
+
+
 def model(system: System) -> dg.AssetsDefinition:
     """`<system>/model`."""
     asset = asset_of(system)
@@ -76,24 +85,26 @@ def model(system: System) -> dg.AssetsDefinition:
     )
     def fitted(
         context: dg.AssetExecutionContext,
+        config: ModelConfig,
         lake: dg.ResourceParam[Lake],
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
         rows = TrainingSet.load(lake, system.name)
-        pipeline = system.build().fit(rows)
+        pipeline, origin = train(system, rows, models, warm=config.warm)
         champion, incomparable = champion_of(system, models)
         report = system.evaluate(pipeline, rows, champion)
         images, tags = plots(report), {"dagster_run_id": context.run.run_id}
         version = models.register(
             system, pipeline, rows.manifest, report,
-            table_version=rows.version, plots=images, tags=tags,
+            table_version=rows.version, plots=images, tags=tags, origin=origin,
         )  # fmt: skip
         models.promote(system, version, CHALLENGER)
         card = models.card(system, version)
         return dg.MaterializeResult(
             metadata={
                 "version": version,
+                "trained": str(origin),
                 "mlflow": settings.tracking.split("@")[-1],
                 "folder": dg.MetadataValue.path(str(models.folder(system, version))),
                 "parameters": dg.MetadataValue.json(card.training_configuration),

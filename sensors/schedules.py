@@ -1,6 +1,6 @@
 """Jobs and the clock: the day's partition every night, a system's training on demand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,9 @@ DAILY_MART = dg.AssetKey(["marts", "payments"])
 
 STAGES = ("features", "predictions", "prediction_log", "outcomes", "monitoring")
 """What a system does every day, whether it is trained or not."""
+
+FULL_DAY = 6
+"""Sunday: a week's small steps are not gone on from for ever."""
 
 INDEX = "index"
 """What a system of items has too: a new index every day, and one with each new model."""
@@ -97,15 +100,28 @@ def training_schedule(system: System, settings: Settings) -> dg.ScheduleDefiniti
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if in_production else dg.DefaultScheduleStatus.STOPPED
         ),
-        description="A challenger a day, on all that has become known.",
+        description="A challenger a day, on all that has become known; on Sundays in full.",
     )
     def trained(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if (run_id := training(context.instance, system)) is not None:
             return dg.SkipReason(f"run {run_id[:8]} is training")
         now = context.scheduled_execution_time or datetime.now(UTC)
-        return dg.RunRequest(run_key=str(now.date()), tags={STIMULUS: f"schedule/{now.date()}"})
+        return dg.RunRequest(
+            run_key=str(now.date()),
+            run_config=how(system, now.date()),
+            tags={STIMULUS: f"schedule/{now.date()}"},
+        )
 
     return trained
+
+
+def how(system: System, day: date) -> dict[str, Any]:
+    """Run configuration of a day's training: from the champion on, on Sundays from nothing.
+
+    A pipeline that cannot go on is trained in full every day; the asset sees to that.
+    """
+    is_warm = day.weekday() != FULL_DAY
+    return {"ops": {f"{system.name}__model": {"config": {"warm": is_warm}}}}
 
 
 def changed_days(instance: dg.DagsterInstance) -> list[str]:

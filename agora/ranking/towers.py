@@ -9,7 +9,7 @@ content alone must do too: a new product has a vector from its first minute.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -49,6 +49,14 @@ class TowerParams:
     later_share: float = 0.1  # Latest examples, for early stopping; 0 keeps the last epoch.
     seed: int = 0
     threads: int = 1
+    # Of an update, which goes on from trained weights: one pass, in steps that do not undo them.
+    update_epochs: int = 1
+    update_rate: float = 1e-3
+
+    @property
+    def update(self) -> Self:
+        """How trained towers are gone on from, as in a daily update."""
+        return replace(self, epochs=self.update_epochs, learning_rate=self.update_rate)
 
     @property
     def training(self) -> Training:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from agora.evaluation import CANDIDATE
+from agora.warm_start import Origin
 
 if TYPE_CHECKING:
     from agora.evaluation import Report
     from agora.manifest import TrainingSetManifest
     from agora.pipeline import Manifest
     from agora.system import System
+
+
+def origin_of(origin: Origin | None) -> dict[str, Any]:
+    """How a model was trained, as its card says it; None: in full."""
+    origin = origin or Origin()
+    return {"trained": str(origin), **asdict(origin)}
 
 
 class IncompleteCardError(ValueError):
@@ -36,6 +43,8 @@ class ModelCard:
         training_configuration: Every parameter of the training.
         description: What is decided, and the system's card in words.
         metrics: The candidate's metrics on the test span, with intervals.
+        origin: `trained` (`full`, or `warm from 12`), `start`, `in_a_row`, `reason`, as
+            `agora.warm_start.Origin`; models of before it was kept were trained in full.
     """
 
     system: str
@@ -49,6 +58,7 @@ class ModelCard:
     training_configuration: dict[str, Any]
     description: str
     metrics: dict[str, Any]
+    origin: dict[str, Any] = field(default_factory=lambda: origin_of(None))
 
     def check(self) -> None:
         """Refuse an incomplete card.
@@ -81,6 +91,7 @@ def card_of(
     training_set: TrainingSetManifest,
     report: Report,
     table_version: int | None,
+    origin: Origin | None = None,
 ) -> ModelCard:
     """The card of a saved pipeline."""
     made_of = json.loads(training_set.to_json())
@@ -105,4 +116,5 @@ def card_of(
         metrics={
             name: asdict(estimate) for name, estimate in report.metrics.get(CANDIDATE, {}).items()
         },
+        origin=origin_of(origin),
     )  # fmt: skip

@@ -20,6 +20,7 @@ from agora.pipeline import verify
 from agora.stores.cards import ModelCard, card_of
 from agora.stores.indexes import model_of
 from agora.stores.loggers import loggers_kept
+from agora.warm_start import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,7 @@ class ModelRegistry:
         table_version: int | None = None,
         plots: Mapping[str, bytes] | None = None,
         tags: Mapping[str, str] | None = None,
+        origin: Origin | None = None,
     ) -> str:
         """Save a fitted pipeline as the system's next version, which becomes its `version`.
 
@@ -72,6 +74,7 @@ class ModelRegistry:
             table_version: Delta version of the saved training set.
             plots: File name to PNG.
             tags: Further facts, as the orchestrator's run id.
+            origin: What its training went on from; None: it was a full one.
 
         Raises:
             IncompleteCardError: The card lacks a field.
@@ -82,7 +85,7 @@ class ModelRegistry:
                 system.name,
                 source=f"{artifacts}/{PIPELINE}",
                 run_id=run_id,
-                tags=dict(tags or {}),
+                tags={**(tags or {}), "trained": str(origin or Origin())},
                 description=system.decision,
             ).version
             try:
@@ -90,7 +93,7 @@ class ModelRegistry:
                 with tempfile.TemporaryDirectory() as scratch:
                     folder = Path(scratch)
                     card = self._write(
-                        folder, system, pipeline, training_set, report, table_version
+                        folder, system, pipeline, training_set, report, table_version, origin
                     )
                     for name, image in (plots or {}).items():
                         (folder / name).write_bytes(image)
@@ -203,6 +206,7 @@ class ModelRegistry:
         training_set: TrainingSetManifest,
         report: Report,
         table_version: int | None,
+        origin: Origin | None,
     ) -> ModelCard:
         pipeline.save(folder / PIPELINE)
         saved = verify(
@@ -210,7 +214,7 @@ class ModelRegistry:
             system=system.name,
             feature_sets=system.feature_set_ids,
         )
-        card = card_of(system, saved, training_set, report, table_version)
+        card = card_of(system, saved, training_set, report, table_version, origin)
         card.check()
         (folder / CARD).write_text(card.to_json())
         (folder / REPORT).write_text(report.to_json())

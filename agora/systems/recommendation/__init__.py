@@ -23,6 +23,7 @@ from pathlib import Path
 from agora.budgets import load_budgets
 from agora.entities.products import catalogue
 from agora.items import Items
+from agora.retraining import Retraining
 from agora.system import System
 from agora.systems.recommendation.dataset import SPLIT, labelled, requests
 from agora.systems.recommendation.evaluation import GATE, evaluate
@@ -54,6 +55,8 @@ SYSTEM = System(
     items=Items(ITEM, "product_id", ITEM_SETS, catalogue, keyed_by="customer_id"),
     index_gate=index_gate,
     path="/recommend",
+    # The towers go on from yesterday's; a week of that, then all is learned anew.
+    retraining=Retraining(most_warm=6),
     budgets=load_budgets(Path(__file__).with_name("budgets.yml")),
     golden=(
         {"request_id": "golden-known", "customer_id": "1", "k": 12, "country": "FR"},

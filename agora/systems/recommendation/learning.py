@@ -63,8 +63,10 @@ def fit_tastes(lists: Lists, frame: pl.DataFrame, params: Params, start: Tastes 
     items = items_of(frame, params.text)
     price = _price(items.price) if start is None else start.towers.price
     examples = _examples(lists, history, rows, taken, price)
-    earlier = None if start is None else start.towers
-    towers = TwoTower.fit(examples, items, params.towers, start=earlier)
+    if start is None:
+        towers = TwoTower.fit(examples, items, params.towers)
+    else:
+        towers = TwoTower.fit(examples, items, params.towers.update, start=start.towers)
     ease = FactoredEase(params.rank, params.ridge).fit(
         taken_by(lists, history, rows, taken, len(keys))
     )
