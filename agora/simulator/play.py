@@ -187,18 +187,31 @@ def _next(
     return plan.searches & (drawn < disappointed)
 
 
-def _doings(world: World, plan: Plan, pages: Pages, lists: Lists, drawn: Floats) -> Events:
-    """Clicks, carts and purchases; `drawn` is (n, 6, k): three chances and three times."""
-    shown = lists.product >= 0
-    product = np.maximum(lists.product, 0)
+def chances(world: World, plan: Plan, pages: Pages, product: Ints) -> tuple[Floats, Floats, Floats]:
+    """(n, k) chance of a click at each place; of a cart, if clicked; of a purchase, if in the cart.
+
+    Args:
+        world: The truth.
+        plan: The visits.
+        pages: Who looks, in which state.
+        product: (n, k) what stands there, -1 for nothing; whatever was really shown.
+    """
+    shown, product = product >= 0, np.maximum(product, 0)
     wants = plan.mind.take(pages.visit) if pages.queries is None else pages.queries.wants
     worth = truth.utility(world, pages.surface, pages.customer, pages.moment, wants, product)
     in_stock = world.goods.stock_at(product, pages.moment[:, None]) > 0
-    places = np.arange(product.shape[1])
-    examined = truth.EXAMINED[pages.surface][places] * shown
+    examined = truth.EXAMINED[pages.surface][: product.shape[1]] * shown
     click, cart, purchase = truth.step_probabilities(worth, in_stock)
+    return examined * click, cart, purchase
+
+
+def _doings(world: World, plan: Plan, pages: Pages, lists: Lists, drawn: Floats) -> Events:
+    """Clicks, carts and purchases; `drawn` is (n, 6, k): three chances and three times."""
+    product = lists.product
+    places = np.arange(product.shape[1])
+    click, cart, purchase = chances(world, plan, pages, product)
     drawn = drawn[:, :, : product.shape[1]]
-    done = drawn[:, 0] < examined * click
+    done = drawn[:, 0] < click
     # A click, then the cart, then the till: all within the time that the page is open.
     second = SECOND * plan.pace
     at = pages.moment[:, None] + ((2 + 2 * places + 10 * drawn[:, 3]) * second).astype(np.int64)

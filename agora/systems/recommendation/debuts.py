@@ -39,4 +39,4 @@ def lacking(index: Index, rows: Array, first_looks: int) -> Array:
         rows: Rows of the index, (n,).
         first_looks: Times that a product is shown before it must earn its places.
     """
-    return np.maximum(first_looks - index.features[rows, SHOWN], 0.0)
+    return np.asarray(np.maximum(first_looks - index.features[rows, SHOWN], 0.0))

@@ -8,12 +8,13 @@ import numpy as np
 
 from agora.evaluation import CANDIDATE, Estimate
 from agora.pipeline import retrieved
-from agora.ranking import metrics, off_policy
+from agora.ranking import metrics
 from agora.ranking.interactions import top
 from agora.shopping.evaluation import estimate
 from agora.systems.recommendation.features import CONTENT
 from agora.systems.recommendation.learning import PLACES
 from agora.systems.recommendation.listing import Lister
+from agora.systems.recommendation.value import value
 
 if TYPE_CHECKING:
     from agora.pipeline import Columns
@@ -27,8 +28,6 @@ SAMPLE = 300
 """Lists made anew: some seconds, and intervals of a few hundredths."""
 REACHED = 1_000
 K = 10
-# A weight above this would let one click stand for a hundred lists.
-MOST_WEIGHT = 50.0
 
 
 class Instead(NamedTuple):
@@ -72,8 +71,11 @@ def lists_instead(
         }
         for name in shown
     }
-    extra[CANDIDATE] |= value(pipeline, lists)
-    return extra
+    some = np.linspace(0, len(lists) - 1, min(4 * SAMPLE, len(lists))).astype(int)
+    return extra | {
+        CANDIDATE: extra[CANDIDATE]
+        | value(pipeline, lists, instead(pipeline, lists.columns, some, PLACES), some)
+    }
 
 
 def instead(pipeline: RecommendationPipeline, columns: Columns, chosen: Array, k: int) -> Instead:
@@ -91,72 +93,6 @@ def instead(pipeline: RecommendationPipeline, columns: Columns, chosen: Array, k
             lists[start + place, : len(listed)] = ranked.items[listed]
             pools.append(ranked.items[pool])
     return Instead(found, lists, pools)
-
-
-def value(pipeline: RecommendationPipeline, lists: Lists) -> dict[str, Estimate]:
-    """Clicks per list of the pipeline's own lists, from the lists that were logged.
-
-    Empty where no propensities were logged. `effective_share` says how much of the log speaks of
-    the same products at the same places: where little does, intervals are wide.
-    """
-    count = len(lists)
-    chosen = np.linspace(0, count - 1, min(4 * SAMPLE, count)).astype(int)
-    made = instead(pipeline, lists.columns, chosen, PLACES)
-    place = np.full(count, -1)
-    place[chosen] = np.arange(len(chosen))
-    known = (place[lists.request] >= 0) & (lists.propensities > 0) & (lists.positions <= PLACES)
-    rows = np.flatnonzero(known)
-    if not len(rows):
-        return {}
-    items = pipeline.index_.rows_of(lists.keys)[rows]
-    log = off_policy.Log(
-        sessions=np.unique(lists.request[rows], return_inverse=True)[1],
-        positions=lists.positions[rows],
-        rewards=(lists.gains[rows] > 0).astype(float),
-        logged=lists.propensities[rows],
-        target=chances(pipeline, made, place[lists.request[rows]], lists.positions[rows], items),
-    )
-    found = off_policy.estimates(log, most=MOST_WEIGHT, draws=200)
-    named = {
-        f"clicks_per_list_{name}": Estimate(each.value, each.low, each.high)
-        for name, each in found.items()
-    }
-    share = found["ips"].effective / len(rows)
-    return named | {"effective_share": Estimate(share, share, share)}
-
-
-def chances(
-    pipeline: RecommendationPipeline, made: Instead, row: Array, positions: Array, items: Array
-) -> Array:
-    """Chance that the pipeline puts each item at its place, (m,).
-
-    Args:
-        pipeline: The pipeline.
-        made: Its lists.
-        row: Of these, the one that each item is asked about, (m,).
-        positions: Place, from 1, (m,).
-        items: Row in the index, -1 for none, (m,).
-    """
-    asked: Array = np.full_like(made.lists, -2)
-    inside = positions <= made.lists.shape[1]
-    asked[row[inside], positions[inside] - 1] = items[inside]
-    table = np.stack(
-        [
-            _chances(pipeline, listed[listed >= 0], pool, wanted)
-            for listed, pool, wanted in zip(made.lists, made.pools, asked, strict=True)
-        ]
-    )
-    found = np.zeros(len(items))
-    found[inside] = table[row[inside], positions[inside] - 1]
-    return np.where(items >= 0, found, 0.0)
-
-
-def _chances(pipeline: RecommendationPipeline, listed: Array, pool: Array, wanted: Array) -> Array:
-    found = np.zeros(len(wanted))
-    found[: len(listed)] = pipeline.params.exploration.propensity(
-        listed, pool, wanted[: len(listed)]
-    )
-    return found
 
 
 def _recall(

@@ -113,9 +113,8 @@ class Lister:
     def plan(self, ranked: Ranked, k: int, request_id: str, at: float) -> tuple[Array, Array]:
         """The list before anything is tried out, and what may be; rows of `ranked`.
 
-        Places of new products go to those that lack their first looks: some are drawn by the
-        request's id, so that all come to be shown, and the best of these few is taken. Where none
-        lacks them, any new product may have the place.
+        Places of new products go to those that lack their first looks, drawn by the request's id,
+        so that all come to be shown. Where none lacks them, the best new product has the place.
 
         Args:
             ranked: What may be shown.
@@ -129,7 +128,7 @@ class Lister:
         turns = drawn(short, len(short), seed_of(f"{request_id} debut"))
         quota = rules.fresh * k // QUOTA_OF
         has_turn = np.zeros(len(fresh), bool)
-        has_turn[turns[: self.params.debuts * quota]] = True
+        has_turn[turns[:quota]] = True
         sellers = np.unique(index.sellers[ranked.items], return_inverse=True)[1]
         listed = rerank(
             ranked.scores, k, replace(rules, fresh=quota), sellers=sellers,

@@ -52,7 +52,6 @@ class Params:
     # Times that a new product is shown before it must earn its places: about six looks, by which
     # what nobody wants is told from what some do; seven hundred of a thousand visits' places a day.
     first_looks: int = 20
-    debuts: int = 4  # Drawn for a place of a new product; the one that suits the visitor gets it.
     pool: int = 10  # Candidates that share the exploring places, half of them new products.
     # Weight of what was taken, its place's look to this power below nought. The whole inverse (1)
     # is right on average and costs more by its variance than the bias that it removes.

@@ -70,7 +70,7 @@ def test_whoever_has_half_of_its_looks_has_half_of_the_turns(
     for_sale: tuple[list[str], list[str]],
 ) -> None:
     half, none = (
-        np.mean([places(quiet(shown_looks(fitted(), seen)), debuts=1)[n] for n in for_sale[0]])
+        np.mean([places(quiet(shown_looks(fitted(), seen)))[n] for n in for_sale[0]])
         for seen in (10, 0)
     )
     assert half < none
