@@ -61,8 +61,8 @@ def backtest(
 def stream(
     once: Annotated[bool, typer.Option(help="Take what is there, then stop.")] = False,
 ) -> None:
-    """Keep the short-window features fresh from the payment events; Ctrl-C ends it."""
-    from agora.streams.runner import run
+    """Keep features fresh from payments and from what customers click; Ctrl-C ends it."""
+    from agora.streams.running import run
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

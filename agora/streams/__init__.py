@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from agora.streams.landing import land
 from agora.streams.producer import payment_event, produce
-from agora.streams.runner import run
+from agora.streams.running import run
 from agora.streams.sink import OvertakenError
 
 __all__ = ["OvertakenError", "land", "payment_event", "produce", "run"]

@@ -7,7 +7,7 @@ import sys
 import threading
 
 from agora.settings import settings
-from agora.streams.runner import run
+from agora.streams.running import run
 
 
 def main() -> int:

@@ -47,8 +47,8 @@ class Computer:
         """
         known = self._memory.versions(rows)
         first, last = rows["arrived_at"].min(), rows["arrived_at"].max()
-        payments = [self._payments(model, known, first) for model in self._models]
-        read = dict(zip((model.feature_set.name for model in self._models), payments, strict=True))
+        looked_at = [self._events(model, known, first) for model in self._models]
+        read = dict(zip((model.feature_set.name for model in self._models), looked_at, strict=True))
         found: dict[str, pl.DataFrame] = {}
         for part in self._pool.map(
             lambda chain: _run(chain[0], chain[1], read, (first, last)), self._chains
@@ -62,20 +62,20 @@ class Computer:
         for connection, _ in self._chains:
             connection.close()
 
-    def _payments(self, model: Model, known: pl.DataFrame, first: Any) -> pl.DataFrame:
-        """Every payment that the model can look at in this batch, and perhaps more."""
+    def _events(self, model: Model, known: pl.DataFrame, first: Any) -> pl.DataFrame:
+        """Every event that the model can look at in this batch, and perhaps more."""
         key = model.feature_set.entity.key
         concerned = known.filter(pl.col(key).is_not_null())
         earliest = concerned.group_by(key).agg(pl.col("event_at").min().to_physical())
-        if model.longest is None:
-            return self._memory.newest(key, earliest[key], first)
-        return self._memory.about(key, earliest, model.longest)
+        if model.window is None:
+            return self._memory.newest(key, earliest, first)
+        return self._memory.about(key, earliest, model.window)
 
 
 def _run(
     connection: duckdb.DuckDBPyConnection,
     chain: list[Model],
-    payments: dict[str, pl.DataFrame],
+    events: dict[str, pl.DataFrame],
     window: tuple[Any, Any],
 ) -> dict[str, pl.DataFrame]:
     """Rows of models that stand on each other's."""
@@ -83,9 +83,10 @@ def _run(
     for model in chain:
         name = model.feature_set.name
         day = "arrived_at::date" if model.moments else "arrived_at"
-        connection.register("held", payments[name].to_arrow())
+        connection.register("held", events[name].to_arrow())
         connection.execute(
-            f"create or replace temp view payments as select *, {day} as arrival_date from held"
+            f"create or replace temp view {model.source} as "
+            f"select *, {day} as arrival_date from held"
         )
         if model.moments:
             connection.execute(f"create or replace temp view moments as from {model.moments}")

@@ -14,19 +14,19 @@ import numpy as np
 import polars as pl
 
 from agora.ingest.rejects import QUARANTINE
-from agora.schema import ARRIVED_AT, schema_of
+from agora.schema import schema_of
 from agora.streams.history import with_content
 from agora.validation import validate
 
 if TYPE_CHECKING:
-    from agora.schema import Table
     from agora.stores.events import Batch
     from agora.streams.memory import Memory
+    from agora.streams.topics import Topic
 
 TIME = pl.Datetime("us", "UTC")
 AHEAD = timedelta(minutes=5)
 """How far a producer's clock may be ahead of the log's. An event further ahead would stand for the
-newest of its card, and its windows, until that time comes."""
+newest of its entity, and its windows, until that time comes."""
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
 REFUSED: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reasons": pl.List(pl.String())}
@@ -52,17 +52,16 @@ class Intake:
     watermark: int
 
 
-def take(batch: Batch, table: Table, memory: Memory, watermark: int, topic: str) -> Intake:
+def take(batch: Batch, topic: Topic, memory: Memory, watermark: int) -> Intake:
     """Make rows of a batch that is not empty.
 
     The same events behind the same memory give the same rows: a batch may be taken again.
 
     Args:
         batch: The events.
-        table: Their contract.
+        topic: Where they were read, and their contract.
         memory: What was taken before.
         watermark: Arrival of the last event taken before.
-        topic: Where they were read, for quarantine.
     """
     arrived = stamps(batch.arrived_at, watermark)
     events = pl.DataFrame(
@@ -74,12 +73,11 @@ def take(batch: Batch, table: Table, memory: Memory, watermark: int, topic: str)
             "payload": [event.payload.decode("utf-8", "replace") for event in batch.events],
         }
     )
-    said = tuple(name for name in table.names if name != ARRIVED_AT.name)
-    rows, broken = _decoded([event.payload for event in batch.events], said)
+    rows, broken = _decoded([event.payload for event in batch.events], topic.said)
     stamped = rows.join(
         events.select("row_number", "arrived_at"), on="row_number", maintain_order="left"
     )
-    verdict = validate(stamped, table)
+    verdict = validate(stamped, topic.table)
     ahead = pl.col("event_at") > pl.col("arrived_at") + AHEAD
     early = verdict.accepted.filter(ahead)
     minutes = int(AHEAD.total_seconds()) // 60
@@ -94,11 +92,11 @@ def take(batch: Batch, table: Table, memory: Memory, watermark: int, topic: str)
     good = verdict.accepted.filter(~ahead).join(
         events.select("row_number", "position", "event_key"), on="row_number", maintain_order="left"
     )
-    good = with_content(good)
-    fresh = _once(good, memory.versions(good))
+    good = with_content(good, topic)
+    fresh = _once(good, memory.versions(good), topic.id)
     return Intake(
-        accepted=fresh.select(*schema_of(table), "position", "event_key", "content"),
-        rejected=_quarantined(bad, events, topic),
+        accepted=fresh.select(*schema_of(topic.table), "position", "event_key", "content"),
+        rejected=_quarantined(bad, events, topic.name),
         duplicates=good.height - fresh.height,
         position=batch.positions[-1],
         watermark=int(arrived[-1]),
@@ -147,9 +145,9 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _once(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _once(rows: pl.DataFrame, known: pl.DataFrame, key: str) -> pl.DataFrame:
     """Rows that say something new: the same key and content within a day is the same event."""
-    said = ["payment_id", "content"]
+    said = [key, "content"]
     every = pl.concat([known.select(*said, "arrived_at"), rows.select(*said, "arrived_at")]).sort(
         "arrived_at"
     )

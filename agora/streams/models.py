@@ -1,6 +1,6 @@
 """The batch's SQL for the stream: dbt compiles the models once, each batch runs them as they are.
 
-Only what a model reads is another: `payments` is what the stream holds of the touched entities, and
+Only what a model reads is another: its mart is what the stream holds of the touched entities, and
 the run's window is the batch instead of days. So a value has one definition, whoever computes it.
 """
 
@@ -14,20 +14,19 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agora.entities import FEATURE_SETS
+from agora.streams.topics import TOPICS
 from agora.warehouse import PROJECT, run_dbt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agora.features import FeatureSet
     from agora.settings import Settings
+    from agora.streams.topics import Topic
 
 # Days that no data has: they stand for the window until a batch comes.
 FIRST, LAST = date(1901, 2, 3), date(1902, 3, 4)
-SOURCE = "payments"
-SETS = ("cards__recent", "customers__recent", "merchants__recent", "devices__recent",
-        "cards__sequence")  # fmt: skip
-"""What the stream keeps fresh; a set that stands on another's rows comes after it."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,17 @@ class Model:
 
     Attributes:
         feature_set: What it computes.
-        sql: Reads `payments`, and `moments` where it stands on another set's rows.
-        moments: Name of that set, or nothing.
+        sql: Reads the mart, and `moments` where it stands on another set's rows.
+        source: The mart's name.
+        window: The longest window, or nothing where it counts events instead.
+        moments: Name of the set on whose rows it stands, or nothing.
     """
 
     feature_set: FeatureSet
     sql: str
+    source: str
+    window: timedelta | None
     moments: str = ""
-
-    @property
-    def longest(self) -> timedelta | None:
-        """The longest window; None where it counts payments instead."""
-        if self.moments:
-            return None
-        has_day = any(name.endswith("_24h") for name in self.feature_set.names)
-        return timedelta(hours=24 if has_day else 1)
 
     def windowed(self, first: datetime, last: datetime) -> str:
         """The SQL for what arrived from `first` to `last`.
@@ -66,9 +61,12 @@ class Model:
         return self.sql.replace(f"date '{FIRST}'", start).replace(f"date '{LAST}'", end)
 
 
-def load_models(settings: Settings) -> list[Model]:
-    """The models in the order in which they run; compiled anew when the project's SQL changed."""
-    wanted = [name for name in SETS if name in FEATURE_SETS]
+def load_models(settings: Settings, topic: Topic) -> list[Model]:
+    """A topic's models in the order in which they run.
+
+    dbt compiles those of all topics anew when the project's SQL changed.
+    """
+    wanted = {each.name: name for name, other in TOPICS.items() for each in other.sets}
     path = settings.home / "streams" / f"models-{fingerprint(wanted)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / ".compiling").open("w") as lock:
@@ -80,12 +78,13 @@ def load_models(settings: Settings) -> list[Model]:
             unfinished.replace(path)
     found = json.loads(path.read_text())
     return [
-        Model(FEATURE_SETS[name], found[name]["sql"], found[name]["moments"]) for name in wanted
+        Model(FEATURE_SETS[each.name], window=each.window, **found[each.name])
+        for each in topic.sets
     ]
 
 
-def fingerprint(wanted: list[str]) -> str:
-    """Changes when the dbt project or the list of sets does."""
+def fingerprint(wanted: Mapping[str, str]) -> str:
+    """Changes when the dbt project or the sets and their marts do."""
     digest = hashlib.sha256(json.dumps(wanted).encode())
     files = [PROJECT / "dbt_project.yml"]
     for folder in ("macros", "models"):
@@ -95,23 +94,23 @@ def fingerprint(wanted: list[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _compiled(settings: Settings, wanted: list[str]) -> dict[str, dict[str, str]]:
+def _compiled(settings: Settings, wanted: Mapping[str, str]) -> dict[str, dict[str, str]]:
     target = settings.home / "streams" / "dbt"
     selected = ["--select", *(f"ftr_{name}" for name in wanted)]
     run_dbt(settings, ["compile", "--target-path", str(target), *selected], FIRST, LAST)
-    return {name: _model(target, name) for name in wanted}
+    return {name: _model(target, name, source) for name, source in wanted.items()}
 
 
-def _model(target: Path, name: str) -> dict[str, str]:
+def _model(target: Path, name: str, source: str) -> dict[str, str]:
     nodes: dict[str, Any] = json.loads((target / "manifest.json").read_text())["nodes"]
     node = nodes[f"model.agora.ftr_{name}"]
     sql, moments = node["compiled_code"], ""
     for parent in node["depends_on"]["nodes"]:
         read = nodes[parent]
-        if read["name"] != SOURCE:
+        if read["name"] != source:
             moments = read["name"].removeprefix("ftr_")
-        sql = sql.replace(read["relation_name"], "moments" if read["name"] != SOURCE else SOURCE)
-    return {"sql": sql, "moments": moments}
+        sql = sql.replace(read["relation_name"], "moments" if read["name"] != source else source)
+    return {"sql": sql, "source": source, "moments": moments}
 
 
 def moment(microseconds: int) -> datetime:

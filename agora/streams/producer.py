@@ -1,4 +1,4 @@
-"""Payments as events: what a producer sends to the topic `payments`."""
+"""Rows as events: what a producer sends to a topic."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
-from agora.schema import ARRIVED_AT
 from agora.stores.events import START, Event, open_events
-from agora.tables import PAYMENTS
+from agora.streams.topics import PAYMENT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,33 +16,39 @@ if TYPE_CHECKING:
 
     from agora.settings import Settings
     from agora.stores.events import EventStore
+    from agora.streams.topics import Topic
 
 BLOCK = 10_000
-SAID = [name for name in PAYMENTS.names if name != ARRIVED_AT.name]
 
 
-def produce(settings: Settings, frame: pl.DataFrame, events: EventStore | None = None) -> int:
-    """Append payments to the topic in the frame's order; returns the last one's position.
+def produce(
+    settings: Settings,
+    frame: pl.DataFrame,
+    events: EventStore | None = None,
+    topic: Topic = PAYMENT_EVENTS,
+) -> int:
+    """Append rows to a topic in the frame's order; returns the last one's position.
 
     Args:
         settings: Where the events are.
         frame: Columns of the landing contract; `arrived_at` is the log's to say.
         events: An open store; one is opened for the call otherwise.
+        topic: Whose rows they are.
     """
     store = events or open_events(settings)
     try:
         position = START
         for start in range(0, frame.height, BLOCK):
-            position = store.append(PAYMENTS.name, payment_events(frame[start : start + BLOCK]))
+            position = store.append(topic.name, events_of(frame[start : start + BLOCK], topic))
         return position
     finally:
         if events is None:
             store.close()
 
 
-def payment_events(frame: pl.DataFrame) -> list[Event]:
-    """Payments of a frame as events, in its order."""
-    said = frame.select(name for name in SAID if name in frame.columns)
+def events_of(frame: pl.DataFrame, topic: Topic = PAYMENT_EVENTS) -> list[Event]:
+    """Rows of a frame as events, in its order."""
+    said = frame.select(name for name in topic.said if name in frame.columns)
     texts = said.with_columns(
         pl.col("event_at").dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     )
@@ -51,7 +56,7 @@ def payment_events(frame: pl.DataFrame) -> list[Event]:
     return [
         Event(key, payload.encode(), at)
         for key, payload, at in zip(
-            frame["payment_id"], payloads, frame["event_at"].to_physical(), strict=True
+            frame[topic.id], payloads, frame["event_at"].to_physical(), strict=True
         )
     ]
 
@@ -62,6 +67,7 @@ def payment_event(request: Mapping[str, Any]) -> Event:
     Args:
         request: The request's fields, `event_at` as a datetime.
     """
-    payload = {name: request[name] for name in SAID if request.get(name) is not None}
+    said = PAYMENT_EVENTS.said
+    payload = {name: request[name] for name in said if request.get(name) is not None}
     at = round(payload["event_at"].timestamp() * 1e6)
     return Event(str(payload["payment_id"]), msgspec.json.encode(payload), at)

@@ -1,7 +1,7 @@
 """The runner: events to online features within a second or two, and to Delta exactly once.
 
 A batch is read, taken, computed and written online; every few seconds what came together goes to
-the lake. The last commit of a flush, that of `stream/payments`, is the stream's position: whatever
+the lake. The last commit of a flush, that of `stream/<topic>`, is the stream's position: whatever
 a kill interrupts is read again from there, gives the same rows, and what the other tables have
 already is left out. Online rows are written before the flush; writing them again changes nothing.
 """
@@ -20,20 +20,17 @@ import structlog
 
 from agora.ingest.rejects import QUARANTINE
 from agora.stores import embedded
-from agora.stores.events import open_events
 from agora.stores.lake import Lake
-from agora.stores.valkey import open_online
 from agora.streams.features import Computer
 from agora.streams.intake import take
 from agora.streams.landing import land
 from agora.streams.memory import Memory
-from agora.streams.models import load_models, moment
+from agora.streams.models import moment
 from agora.streams.sink import Sink
-from agora.streams.tables import PAYMENTS_SCHEMA, feature_schema
-from agora.tables import PAYMENTS
+from agora.streams.tables import feature_schema, taken_schema
 
 if TYPE_CHECKING:
-    from threading import Event as Flag
+    import threading
 
     from agora.features import FeatureSet
     from agora.settings import Settings
@@ -41,18 +38,18 @@ if TYPE_CHECKING:
     from agora.stores.online import OnlineStore
     from agora.streams.intake import Intake
     from agora.streams.models import Model
+    from agora.streams.topics import Topic
 
 log = structlog.get_logger(__name__)
 
-TOPIC = PAYMENTS.name
 GROUP = "features"
 READ_EVENTS = 5_000
 READ_WAIT = 0.5
 # Fewer commits are cheaper, and only the lake is behind in the meantime.
 FLUSH_SECONDS = 10.0
 FLUSH_ROWS = 50_000
-# A landed file is read by every ingestion of its day.
-LAND_SECONDS = 300.0
+# So old may the last commit of a stream that runs be: a commit says that it does.
+BEAT_SECONDS = 300.0
 # The batch has had days that are older; what the memory looks up there is in its marts.
 KEPT = timedelta(days=14)
 PAUSE_SECONDS = 1.0
@@ -62,36 +59,11 @@ GAP_SECONDS = 0.4
 SMALL_EVENTS = 1_000
 
 
-def run(settings: Settings, once: bool = False, stop: Flag | None = None) -> int:
-    """Keep the features of `payments` fresh until told to stop.
-
-    Args:
-        settings: Where the events, the lake and the online store are.
-        once: End when there are no more events.
-        stop: Ends the run when set, after a last flush.
-
-    Returns:
-        How many events were taken.
-
-    Raises:
-        OvertakenError: Another process runs on the same topic.
-    """
-    models = load_models(settings)
-    events, online = open_events(settings), open_online(settings)
-    runner = Runner(settings, models, events, online)
-    try:
-        return runner.run(once, stop)
-    finally:
-        runner.close()
-        events.close()
-        online.close()
-
-
 @dataclass
 class _Pending:
     """What came since the last flush."""
 
-    payments: list[pl.DataFrame] = field(default_factory=list)
+    taken: list[pl.DataFrame] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
     features: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     rows: int = 0
@@ -99,46 +71,54 @@ class _Pending:
 
 
 class Runner:
-    """One run over the topic; a killed one is continued by the next.
+    """One run over a topic; a killed one is continued by the next.
 
     Args:
         settings: Where files land.
+        topic: What is taken.
         models: What is computed, in order.
         events: Where events come from.
         online: Where the newest rows go.
     """
 
     def __init__(
-        self, settings: Settings, models: list[Model], events: EventStore, online: OnlineStore
+        self,
+        settings: Settings,
+        topic: Topic,
+        models: list[Model],
+        events: EventStore,
+        online: OnlineStore,
     ) -> None:
         lake = Lake(settings.lake, settings.lake_options)
-        self._settings, self._lake, self._models = settings, lake, models
+        self._settings, self._lake, self._topic, self._models = settings, lake, topic, models
         self.lake_root = lake.root
         self._events, self._online = events, online
         self._sets: list[FeatureSet] = [model.feature_set for model in models]
         self._features = {
             each.name: Sink(
-                lake, f"stream/{each.name}", feature_schema(each), "feature_date", TOPIC
+                lake, f"stream/{each.name}", feature_schema(each), "feature_date", topic.name
             )
             for each in self._sets
         }
         self._rejects = Sink(
-            lake, f"quarantine/stream_{TOPIC}", pl.DataFrame(schema=QUARANTINE).to_arrow().schema,
-            "arrival_date", TOPIC,
+            lake, f"quarantine/stream_{topic.name}",
+            pl.DataFrame(schema=QUARANTINE).to_arrow().schema, "arrival_date", topic.name,
         )  # fmt: skip
-        self._payments = Sink(lake, f"stream/{TOPIC}", PAYMENTS_SCHEMA, "arrival_date", TOPIC)
-        self.position, self.watermark = self._payments.position, self._payments.watermark
+        self._taken = Sink(
+            lake, f"stream/{topic.name}", taken_schema(topic), "arrival_date", topic.name
+        )
+        self.position, self.watermark = self._taken.position, self._taken.watermark
         self._memory: Memory | None = None
         self._computer: Computer | None = None
         self._pending = _Pending()
         # Rows that the online store does not have yet, by set.
         self._unwritten: dict[str, list[pl.DataFrame]] = {}
-        self._landed = time.monotonic()
+        self._landed = self._committed = time.monotonic()
 
-    def run(self, once: bool, stop: Flag | None) -> int:
+    def run(self, once: bool, stop: threading.Event) -> int:
         """Read until there is nothing left or the run is stopped, then flush and land."""
         taken = 0
-        while not (stop and stop.is_set()):
+        while not stop.is_set():
             began = time.monotonic()
             try:
                 count = self.turn()
@@ -163,23 +143,24 @@ class Runner:
             ConnectionError: A store is gone: nothing more is read before it has what it lacks.
         """
         self._publish()
-        batch = self._events.read(TOPIC, self.position, READ_EVENTS, READ_WAIT)
+        batch = self._events.read(self._topic.name, self.position, READ_EVENTS, READ_WAIT)
         if batch:
             self.take(batch)
             self._publish()
         late = time.monotonic() - self._pending.since > FLUSH_SECONDS
         if late or self._pending.rows > FLUSH_ROWS:
             self.flush()
-        if time.monotonic() - self._landed > LAND_SECONDS:
+        if time.monotonic() - self._landed > self._topic.land_seconds:
             self.land()
         return len(batch)
 
     def take(self, batch: Batch) -> None:
         """Make rows of a batch; they wait to be written."""
         if self._memory is None or self._computer is None:
-            self._memory = Memory(self._lake, max(batch.arrived_at[0], self.watermark))
+            now = max(batch.arrived_at[0], self.watermark)
+            self._memory = Memory(self._lake, self._topic, now)
             self._computer = Computer(self._models, self._memory)
-        intake = take(batch, PAYMENTS, self._memory, self.watermark, TOPIC)
+        intake = take(batch, self._topic, self._memory, self.watermark)
         if intake.accepted.height:
             self._memory.add(intake.accepted)
             for name, rows in self._computer.compute(intake.accepted).items():
@@ -191,23 +172,25 @@ class Runner:
         """Bring what came since the last flush into the lake, the position last."""
         self._publish()
         pending, self._pending = self._pending, _Pending()
-        if self.position == self._payments.position:
+        idle = self.position == self._taken.position
+        if idle and time.monotonic() - self._committed < BEAT_SECONDS:
             return
         self._append(self._rejects, pending.rejected)
         for name, sink in self._features.items():
             self._append(sink, pending.features.get(name, []))
-        payments = pl.concat(pending.payments) if pending.payments else EMPTY_PAYMENTS
-        self._payments.append(payments, self.position, self.watermark)
+        empty = pl.DataFrame(self._taken.schema.empty_table())
+        self._taken.append(pl.concat([empty, *pending.taken]), self.position, self.watermark)
+        self._committed = time.monotonic()
         if self._memory is not None:
             self._memory.forget(self.watermark)
-        self._events.commit(TOPIC, GROUP, self.position)
-        self._events.trim(TOPIC)
+        self._events.commit(self._topic.name, GROUP, self.position)
+        self._events.trim(self._topic.name)
 
     def land(self) -> None:
         """Give the batch what the lake has of the stream; then let old days go."""
-        land(self._settings, TOPIC, PAYMENTS)
+        land(self._settings, self._topic.name, self._topic.table)
         self._landed = time.monotonic()
-        for sink in (*self._features.values(), self._payments):
+        for sink in (*self._features.values(), self._taken):
             sink.forget(moment(self.watermark).date() - KEPT)
 
     def close(self) -> None:
@@ -232,13 +215,13 @@ class Runner:
 
     def _keep(self, intake: Intake) -> None:
         day = pl.col("arrived_at").dt.date().alias("arrival_date")
-        rows = intake.accepted.drop("content").with_columns(day).select(PAYMENTS_SCHEMA.names)
-        self._pending.payments.append(rows)
+        rows = intake.accepted.drop("content").with_columns(day)
+        self._pending.taken.append(rows.select(self._taken.schema.names))
         self._pending.rejected.append(intake.rejected)
         self._pending.rows += rows.height
         self.position, self.watermark = intake.position, intake.watermark
         if intake.duplicates or intake.rejected.height:
-            log.info("stream_set_aside", topic=TOPIC, duplicates=intake.duplicates,
+            log.info("stream_set_aside", topic=self._topic.name, duplicates=intake.duplicates,
                      rejected=intake.rejected.height)  # fmt: skip
 
     def _write_online(self, feature_set: FeatureSet, rows: pl.DataFrame) -> None:
@@ -263,6 +246,3 @@ class Runner:
             rows = rows.filter(pl.col("row_number") > sink.position)
         if rows.height:
             sink.append(rows.select(sink.schema.names), self.position, self.watermark)
-
-
-EMPTY_PAYMENTS = pl.DataFrame(PAYMENTS_SCHEMA.empty_table())

@@ -1,4 +1,4 @@
-"""Delta tables of the stream: `stream/payments` and `stream/<set>`, kept apart from the batch's.
+"""Delta tables of the stream: `stream/<topic>` and `stream/<set>`, kept apart from the batch's.
 
 Nothing but the stream writes them, so that a build of a day in progress takes no row away.
 """
@@ -11,24 +11,21 @@ import polars as pl
 import pyarrow as pa
 
 from agora.schema import schema_of
-from agora.tables import PAYMENTS
 
 if TYPE_CHECKING:
     from agora.features import FeatureSet
+    from agora.streams.topics import Topic
 
-PAYMENTS_SCHEMA: pa.Schema = (
-    pl.DataFrame(
-        schema={
-            **schema_of(PAYMENTS),
-            "arrival_date": pl.Date(),
-            "position": pl.Int64(),
-            "event_key": pl.String(),
-        }
-    )
-    .to_arrow()
-    .schema
-)
-"""The contract's columns, the arrival day, the event's position and its key."""
+
+def taken_schema(topic: Topic) -> pa.Schema:
+    """The contract's columns, the arrival day, the event's position and its key."""
+    kinds = {
+        **schema_of(topic.table),
+        "arrival_date": pl.Date(),
+        "position": pl.Int64(),
+        "event_key": pl.String(),
+    }
+    return pl.DataFrame(schema=kinds).to_arrow().schema
 
 
 def feature_schema(feature_set: FeatureSet) -> pa.Schema:

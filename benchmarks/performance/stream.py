@@ -28,7 +28,8 @@ from agora.stores.events import open_events
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online
 from agora.streams.models import FIRST, LAST, Model, load_models
-from agora.streams.producer import payment_events
+from agora.streams.producer import events_of
+from agora.streams.topics import PAYMENT_EVENTS
 from agora.tables import PAYMENTS
 
 RATE = 1_000
@@ -61,7 +62,7 @@ def run(seconds: int = SECONDS, replayed: int = REPLAYED) -> list[dict[str, Any]
             settings = Settings(home=Path(folder))
             try:
                 # dbt compiles once per change of the project, before anything is measured.
-                load_models(settings)
+                load_models(settings, PAYMENT_EVENTS)
                 results += measure(settings, size)
             finally:
                 embedded.stop(settings.home / "online")
@@ -106,7 +107,7 @@ def replay(settings: Settings, count: int) -> list[dict[str, Any]]:
                           capture_output=True, text=True, check=True)  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     began = time.perf_counter()
-    rows, different = _compared(settings, load_models(settings))
+    rows, different = _compared(settings, load_models(settings, PAYMENT_EVENTS))
     batch = time.perf_counter() - began
     reference = f"{found['taken']:,} events, {rows:,} feature rows; the batch took {batch:.0f} s"
     rate = found["taken"] / found["seconds"]
@@ -122,7 +123,7 @@ class _Watch:
 
     def __init__(self, settings: Settings) -> None:
         self.taken: list[float] = []
-        self._sets = [model.feature_set for model in load_models(settings)]
+        self._sets = [model.feature_set for model in load_models(settings, PAYMENT_EVENTS)]
         self._store = open_online(settings)
         self._waiting: list[dict[str, Any]] = []
         self._ended = threading.Event()
@@ -176,7 +177,7 @@ def _send(settings: Settings, watch: _Watch, seconds: int) -> None:
         time.sleep(max(0.0, began + tick * TICK - time.monotonic()))
         at = np.full(size, time.time_ns() // 1000)
         frame = _payments(random, at, f"{time.time_ns()}")
-        store.append("payments", payment_events(frame))
+        store.append("payments", events_of(frame))
         watch.add(frame.sample(WATCHED))
     store.close()
 
@@ -195,7 +196,7 @@ def _backlog(settings: Settings, count: int) -> None:
         part = frame[start : start + 10_000]
         pipeline = client.pipeline(transaction=False)
         for number, (event, sent) in enumerate(
-            zip(payment_events(part), part["sent"] // 1000, strict=True)
+            zip(events_of(part), part["sent"] // 1000, strict=True)
         ):
             fields = {"k": event.key, "e": event.event_at, "p": event.payload}
             pipeline.xadd("agora:events:payments", fields, id=f"{sent}-{start + number}")

@@ -1,4 +1,4 @@
-"""What the nightly batch makes of the payments: the same models, by whole days."""
+"""What the nightly batch makes of the events: the same models, by whole days."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from agora.streams.models import Model
 
 
-def built_by_day(models: list[Model], payments: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def built_by_day(models: list[Model], events: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Rows of each set, built day by day as dbt does."""
-    days = sorted(payments["arrived_at"].dt.date().unique())
+    days = sorted(events["arrived_at"].dt.date().unique())
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone='UTC'")
-        connection.register("landed", payments.to_arrow())
+        connection.register("landed", events.to_arrow())
         connection.execute(
-            "create table payments as select *, arrived_at::date as arrival_date from landed"
+            f"create table {models[0].source} as "
+            "select *, arrived_at::date as arrival_date from landed"
         )
         found: dict[str, pl.DataFrame] = {}
         for model in models:

@@ -8,6 +8,7 @@ import pytest
 
 from agora.settings import Settings
 from agora.streams.models import load_models
+from agora.streams.topics import INTERACTION_EVENTS, PAYMENT_EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which dbt has compiled the models."""
     home = tmp_path_factory.mktemp("compiled")
-    load_models(Settings(home=home))
+    load_models(Settings(home=home), PAYMENT_EVENTS)
     return home
 
 
 @pytest.fixture(scope="session")
 def models(compiled: Path) -> list[Model]:
-    return load_models(Settings(home=compiled))
+    return load_models(Settings(home=compiled), PAYMENT_EVENTS)
+
+
+@pytest.fixture(scope="session")
+def interests(compiled: Path) -> list[Model]:
+    return load_models(Settings(home=compiled), INTERACTION_EVENTS)

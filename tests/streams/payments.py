@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-
-from agora.streams.producer import payment_events
-
-if TYPE_CHECKING:
-    from agora.stores.events import Event
 
 START = datetime(2026, 3, 2, 20, tzinfo=UTC)
 LATE = (0.0, 0.0, 0.0, 5.0, 600.0, 3_500.0)
@@ -29,10 +23,10 @@ def random_payments(seed: int, count: int, days: float = 3.0, entities: int = 6)
     frame = pl.DataFrame(
         {
             "payment_id": [f"p{seed}-{n}" for n in range(count)],
-            "customer_id": _ids(random, "customer", entities, count),
-            "card_id": _ids(random, "card", entities, count),
-            "merchant_id": _ids(random, "merchant", entities // 2, count),
-            "device_id": pl.Series(_ids(random, "device", entities, count)).set(
+            "customer_id": ids(random, "customer", entities, count),
+            "card_id": ids(random, "card", entities, count),
+            "merchant_id": ids(random, "merchant", entities // 2, count),
+            "device_id": pl.Series(ids(random, "device", entities, count)).set(
                 pl.Series(random.random(count) < 0.2), None
             ),
             "amount": np.round(random.gamma(2, 30, count), 2),
@@ -40,8 +34,8 @@ def random_payments(seed: int, count: int, days: float = 3.0, entities: int = 6)
             "channel": random.choice(["web", "app", "in_store"], count),
             "latitude": random.uniform(-60, 60, count),
             "longitude": random.uniform(-60, 60, count),
-            "event_at": _times(made),
-            "sent_at": _times(made + late.astype(np.int64)),
+            "event_at": times(made),
+            "sent_at": times(made + late.astype(np.int64)),
         }
     )
     corrected = _corrections(random, frame.sample(fraction=0.15, seed=seed), entities)
@@ -56,17 +50,12 @@ def with_repeats(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
     return pl.concat([frame, again, later]).sort("sent_at", maintain_order=True)
 
 
-def events_of(frame: pl.DataFrame) -> list[Event]:
-    """The payments as events, in the frame's order."""
-    return payment_events(frame)
-
-
 def _corrections(random: np.random.Generator, frame: pl.DataFrame, entities: int) -> pl.DataFrame:
     count = frame.height
     kind = random.integers(0, 5, count)
 
     def other(column: str, of: int, number: int) -> pl.Expr:
-        new = pl.Series(_ids(random, column.removesuffix("_id"), number, count))
+        new = pl.Series(ids(random, column.removesuffix("_id"), number, count))
         return pl.when(pl.Series(kind == of)).then(new).otherwise(pl.col(column)).alias(column)
 
     earlier = pl.col("event_at") - pl.Series(random.choice([1, 864, 90_000], count)) * timedelta(
@@ -84,12 +73,14 @@ def _corrections(random: np.random.Generator, frame: pl.DataFrame, entities: int
     )
 
 
-def _ids(random: np.random.Generator, name: str, number: int, count: int) -> list[str]:
+def ids(random: np.random.Generator, name: str, number: int, count: int) -> list[str]:
+    """Names of entities, one a row."""
     # Some are busy and some are hardly ever seen.
     chosen = (number * random.random(count) ** 2).astype(int)
     return [f"{name}{n}" for n in chosen]
 
 
-def _times(microseconds: np.ndarray) -> pl.Series:  # type: ignore[type-arg]
+def times(microseconds: np.ndarray) -> pl.Series:  # type: ignore[type-arg]
+    """Microseconds since the start as times."""
     first = int(START.timestamp() * 1e6)
     return pl.Series(first + microseconds).cast(pl.Datetime("us", "UTC"))

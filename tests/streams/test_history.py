@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from agora.streams import history
-from agora.streams.history import KEYS, History
+from agora.streams.history import History
+from agora.streams.topics import PAYMENT_EVENTS
 from tests.streams.payments import random_payments
 
 PER_CARD = 5
@@ -17,12 +18,12 @@ PER_CARD = 5
 def rows() -> pl.DataFrame:
     frame = random_payments(11, 800, days=20).rename({"sent_at": "arrived_at"})
     frame = frame.unique(["payment_id", "arrived_at"]).sort("arrived_at", "payment_id")
-    return frame.with_columns(content=pl.lit(0, pl.UInt64)).select(history.COLUMNS)
+    return frame.with_columns(content=pl.lit(0, pl.UInt64)).select(PAYMENT_EVENTS.columns)
 
 
 def _filled(rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> History:
     monkeypatch.setattr(history, "LARGEST", 100)
-    made = History()
+    made = History(PAYMENT_EVENTS)
     sizes = np.random.default_rng(1).integers(1, 40, 1000)
     at = 0
     for size in sizes:
@@ -32,7 +33,7 @@ def _filled(rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> History:
     return made
 
 
-@pytest.mark.parametrize("key", KEYS[1:])
+@pytest.mark.parametrize("key", PAYMENT_EVENTS.keys[1:])
 def test_what_an_entity_needs_is_found_with_all_versions(
     key: str, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +60,7 @@ def test_forgetting_keeps_each_cards_newest_and_whole_corrected_payments(
     held = _filled(rows, monkeypatch)
     times = rows["event_at"].to_physical().sort()
     before, oldest = int(times[600]), int(times[50])
-    held.forget(before, oldest, PER_CARD)
+    held.forget(before, oldest, "card_id", PER_CARD)
     assert len(held) < len(rows)
     found = held.about("card_id", rows["card_id"].unique())
     names = ["payment_id", "arrived_at"]
@@ -71,5 +72,5 @@ def test_forgetting_keeps_each_cards_newest_and_whole_corrected_payments(
     several = rows.filter(pl.len().over("payment_id") > 1, old_enough)
     assert several.height > 50
     assert several.join(found, on=names, how="anti").is_empty()
-    held.forget(int(times[-1]) + 1, int(times[-1]), PER_CARD)
+    held.forget(int(times[-1]) + 1, int(times[-1]), "card_id", PER_CARD)
     assert len(held) == 0

@@ -16,6 +16,7 @@ from agora.streams.intake import stamps
 from agora.streams.models import moment
 from agora.streams.producer import payment_event
 from agora.streams.runner import Runner
+from agora.streams.topics import PAYMENT_EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def log() -> MemoryEventStore:
 
 @pytest.fixture
 def runner(tmp_path: Path, models: list[Model], log: MemoryEventStore) -> Runner:
-    return Runner(Settings(home=tmp_path), models, log, MemoryOnlineStore())
+    return Runner(Settings(home=tmp_path), PAYMENT_EVENTS, models, log, MemoryOnlineStore())
 
 
 def _taken(runner: Runner, log: MemoryEventStore, *events: Event) -> tuple[pl.DataFrame, ...]:
