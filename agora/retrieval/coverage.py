@@ -74,6 +74,29 @@ class Coverage:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def changed(self, analyzer: Analyzer, emptied: Array, texts: Sequence[str] | pl.Series) -> Self:
+        """Another one, in which some rows hold nothing and texts came after the last.
+
+        Args:
+            analyzer: As it was made with.
+            emptied: Rows.
+            texts: One per new row.
+        """
+        longest = self.codes.shape[1]
+        added = self.of(analyzer, texts, longest)
+        names, counts = list(self._documents), np.fromiter(self._documents.values(), np.int64)
+        known = {name: code for code, name in enumerate([*names, *added._code.keys() - self._code])}
+        place = np.array([known[name] for name in added._documents] or [0], np.int32)
+        codes = np.concatenate(
+            [self.codes, np.where(added.codes >= 0, place[added.codes], NOTHING).astype(np.int32)]
+        )
+        lost = codes[emptied]
+        held = np.zeros(len(known), np.int64)
+        held[: len(counts)] = counts - np.bincount(lost[lost >= 0], minlength=len(counts))
+        held[place[: len(added._documents)]] += np.fromiter(added._documents.values(), np.int64)
+        codes[emptied] = NOTHING
+        return type(self)(codes, dict(zip(known, held.tolist(), strict=True)))
+
     def codes_of(self, stems: Collection[str]) -> Array:
         """Codes of the stems that any row has, int32."""
         found = [self._code[stem] for stem in stems if stem in self._code]

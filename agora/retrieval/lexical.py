@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -111,11 +111,21 @@ class Lexical:
         rows: Array,
         texts: Mapping[str, Sequence[str | None]],
         deleted: Array | None = None,
+        synonyms: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Self:
-        """A copy with documents added, those of known rows replaced, and others deleted."""
+        """A copy with documents added, those of known rows replaced, and others deleted.
+
+        Args:
+            rows: The documents' numbers.
+            texts: As `build` takes them.
+            deleted: Numbers of documents.
+            synonyms: Take the place of those it has; None leaves them.
+        """
         kept = TemporaryDirectory(prefix="agora-lexical-")
         _linked(self._folder, Path(kept.name))
-        copy = type(self)(Path(kept.name), self.schema, kept)
+        schema = self.schema if synonyms is None else replace(self.schema, synonyms=dict(synonyms))
+        (Path(kept.name) / CONFIGURATION).write_text(json.dumps(asdict(schema)))
+        copy = type(self)(Path(kept.name), schema, kept)
         gone = np.empty(0, np.int64) if deleted is None else np.asarray(deleted)
         copy._write(np.asarray(rows), texts, gone)
         return copy

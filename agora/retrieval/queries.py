@@ -53,7 +53,11 @@ class Interpreter:
     ) -> None:
         self._fields, self._analyzer, self._speller = fields, analyzer, speller
         self._schema, self._searcher = schema, searcher
-        self._synonyms = {" ".join(analyzer.words(word)): them for word, them in synonyms.items()}
+        # By stems: who types the plural means the same.
+        self._synonyms: dict[str, tuple[str, ...]] = {}
+        for word, others in synonyms.items():
+            stems = self._stems(word)
+            self._synonyms[stems] = (*self._synonyms.get(stems, ()), *others)
 
     def read(self, query: str) -> Reading:
         """The query's words, corrected, with their synonyms."""
@@ -97,7 +101,7 @@ class Interpreter:
     def _choices(self, word: str) -> tuple[list[tuple[str, float]], str]:
         """Texts that stand for a word with their weights, and the likeliest one."""
         speller = self._speller
-        if speller.count(word) or not self._analyzer.stems(word):
+        if speller.count(word) or not self._analyzer.stems(word) or self._beside(word):
             return [(word, 1.0), *self._beside(word)], word
         if parts := speller.parts(word):
             joined = " ".join(parts)
@@ -110,7 +114,15 @@ class Interpreter:
         return [*weighted, *self._beside(best)], best
 
     def _beside(self, word: str) -> list[tuple[str, float]]:
-        return [(each, SYNONYM) for each in self._synonyms.get(word, ())]
+        others = self._synonyms.get(self._stems(word), ())
+        # The words of a phrase are added up: together they count like one.
+        return [
+            (each, SYNONYM / max(1, len(self._analyzer.stems(each))))
+            for each in dict.fromkeys(others)
+        ]
+
+    def _stems(self, text: str) -> str:
+        return " ".join(self._analyzer.stems(text))
 
     def _phrases(self, words: list[str]) -> list[list[tuple[str, float]]]:
         """Synonyms of the phrases that stand in the query."""
@@ -119,7 +131,7 @@ class Interpreter:
             for length in range(2, LONGEST_PHRASE + 1)
             for start in range(len(words) - length + 1)
         ]
-        return [self._beside(span) for span in spans if span in self._synonyms]
+        return [beside for span in spans if (beside := self._beside(span))]
 
     def _telling(self, reading: Reading) -> list[tuple[tuple[str, float], ...]]:
         """The groups whose word is not in every other document; all, when there are no others."""

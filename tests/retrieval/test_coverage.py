@@ -56,3 +56,14 @@ def test_what_is_saved_is_what_is_loaded(coverage: Coverage, tmp_path: Path) -> 
     assert np.array_equal(
         again.covered(np.arange(4), asked)[0], coverage.covered(np.arange(4), asked)[0]
     )
+
+
+def test_a_changed_one_covers_as_one_that_is_made_anew(coverage: Coverage) -> None:
+    changed = coverage.changed(Analyzer("english"), np.array([1]), ["Red lamp shade", ""])
+    fresh = Coverage.of(Analyzer("english"), [TEXTS[0], "", *TEXTS[2:], "Red lamp shade", ""], 8)
+    for words in (("red", "lamp"), ("shoes",), ("blue",), ("shade", "nowhere")):
+        ours, theirs = (
+            each.covered(np.arange(6), groups(each, *words)) for each in (changed, fresh)
+        )
+        assert np.allclose(ours, theirs), words
+    assert coverage.covered(np.array([1]), groups(coverage, "blue"))[0] == 1.0

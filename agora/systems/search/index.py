@@ -51,8 +51,10 @@ class Index:
         attributes: What filters ask for.
         coverage: Stems of the titles, and of all that is said.
         encoder: What the vectors were made by; empty without any.
+        built: Rows when all was last built; those after them came since. All by default.
 
     Attributes:
+        frame: As given.
         ids: Product ids, objects (n,).
         titles: Column of titles.
         descriptions: Column of descriptions.
@@ -77,9 +79,11 @@ class Index:
         attributes: Attributes,
         coverage: tuple[Coverage, Coverage],
         encoder: str,
+        built: int | None = None,
     ) -> None:
         self.encoder = encoder
-        self._frame, self.lexical, self.vectors = frame, lexical, vectors
+        self.built = len(frame) if built is None else built
+        self.frame, self.lexical, self.vectors = frame, lexical, vectors
         self.attributes = attributes
         self.title_words, self.text_words = coverage
         self.ids = np.array(frame["product_id"].to_list(), dtype=object)
@@ -88,8 +92,9 @@ class Index:
         self.listed = frame[LISTED].to_numpy()
         self.for_sale = frame["stock"].to_numpy() > 0
         self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
-        rates = frame[RATE].to_numpy()
-        self.usual = float(rates[~np.isnan(rates)].mean()) if not np.isnan(rates).all() else 0.0
+        rates = self.features[:, OF_ITEM.index(RATE)]
+        rates = rates[~np.isnan(rates)]
+        self.usual = float(rates.mean()) if len(rates) else 0.0
         self.popularity = popularity_of(self.features, self.usual)
         self.names, self.categories = _coded(frame["category"])
         self.sellers = _coded(frame["merchant_id"])[1]
@@ -98,7 +103,8 @@ class Index:
         self.log_price = np.where(np.isfinite(logged), logged, np.nan)
         self.beside = self.log_price - frame["usual_price"].to_numpy()
         keys = frame[KEY].to_numpy()
-        self._by_key = np.argsort(keys, kind="stable")
+        # What was taken out has none; NaN is sorted to the end.
+        self._by_key = np.argsort(keys, kind="stable")[: np.count_nonzero(~np.isnan(keys))]
         self._keys = keys[self._by_key]
 
     def __len__(self) -> int:
@@ -113,6 +119,7 @@ class Index:
         weights: Mapping[str, float],
         encoder: str = "",
         depth: int = DEPTH,
+        synonyms: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Self:
         """An index of a frame.
 
@@ -123,26 +130,19 @@ class Index:
             weights: Of the fields that are searched by words.
             encoder: What the vectors were made by.
             depth: How many hits by meaning it will be asked for.
+            synonyms: What is looked for beside a word or phrase.
         """
         lexical = Lexical.build(
-            Schema(dict(weights)),
+            Schema(dict(weights), synonyms=dict(synonyms or {})),
             np.arange(len(frame)),
             {name: frame[name].to_list() for name in weights},
         )
-        attributes = Attributes(
-            {
-                "category": frame["category"].to_list(),
-                "merchant_id": frame["merchant_id"].to_list(),
-            },
-            {"price": frame["price"].to_numpy(), "stock": frame["stock"].to_numpy()},
-        )
-        whole = frame.select(pl.concat_str("title", "description", "category", separator=" "))
         coverage = (
             Coverage.of(lexical.analyzer, frame["title"], TITLE_WORDS),
-            Coverage.of(lexical.analyzer, whole.to_series(), TEXT_WORDS),
+            Coverage.of(lexical.analyzer, said_of(frame), TEXT_WORDS),
         )
         vectors = Vectors.build(matrix, present=present, depth=depth)
-        return cls(frame, lexical, vectors, attributes, coverage, encoder)
+        return cls(frame, lexical, vectors, attributes_of(frame), coverage, encoder)
 
     @property
     def has_vectors(self) -> bool:
@@ -151,7 +151,7 @@ class Index:
 
     def rows_of(self, keys: Array) -> Array:
         """Row of each product's key, -1 where it is not here; of the keys' shape."""
-        if not len(self):
+        if not len(self._keys):
             return np.full(keys.shape, -1)
         place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         return np.where(self._keys[place] == keys, self._by_key[place], -1)
@@ -170,8 +170,8 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write plain files."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._frame.write_parquet(folder / ITEMS)
-        (folder / SAID).write_text(json.dumps({"encoder": self.encoder}))
+        self.frame.write_parquet(folder / ITEMS)
+        (folder / SAID).write_text(json.dumps({"encoder": self.encoder, "built": self.built}))
         for name, part in (
             (WORDS, self.lexical), (MEANING, self.vectors), (FILTERS, self.attributes),
             (TITLES, self.title_words), (TEXTS, self.text_words),
@@ -182,13 +182,15 @@ class Index:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+        said = json.loads((folder / SAID).read_text())
         return cls(
             pl.read_parquet(folder / ITEMS),
             Lexical.load(folder / WORDS),
             Vectors.load(folder / MEANING),
             Attributes.load(folder / FILTERS),
             (Coverage.load(folder / TITLES), Coverage.load(folder / TEXTS)),
-            json.loads((folder / SAID).read_text())["encoder"],
+            said["encoder"],
+            said.get("built"),
         )
 
 
@@ -211,6 +213,20 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
         ],
         how="horizontal",
     )  # fmt: skip
+
+
+def attributes_of(frame: pl.DataFrame) -> Attributes:
+    """What filters ask for."""
+    return Attributes(
+        {name: frame[name].to_list() for name in ("category", "merchant_id")},
+        {name: frame[name].to_numpy() for name in ("price", "stock")},
+    )
+
+
+def said_of(frame: pl.DataFrame) -> pl.Series:
+    """All that is said of each product."""
+    whole = pl.concat_str("title", "description", "category", separator=" ")
+    return frame.select(whole).to_series()
 
 
 def texts_of(frame: pl.DataFrame) -> list[str]:

@@ -33,8 +33,10 @@ from agora.systems.search.meaning import Meaning
 from agora.systems.search.params import Params
 from agora.systems.search.shown import sample_of, words_of
 from agora.systems.search.strategies import Retriever
+from agora.systems.search.synonyms import synonyms
 from agora.systems.search.tiers import ITEM, REQUEST, FirstStage, TreesStage
 from agora.systems.search.understanding import Understanding
+from agora.systems.search.update import updated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -72,7 +74,7 @@ class SearchPipeline:
         self.categories_ = Categories((), {}, np.empty(0))
         frame = frame_of(training_set.items)
         self._meaning = self._meaning.narrowed(texts_of(frame), self.params.width)
-        self._index(frame)
+        self._use(self._built(frame))
         lists = lists_of(training_set.train)
         self.categories_ = fit_categories(lists, self.index_, self.index_.lexical.analyzer)
         self.examined_ = fit_examined(lists)
@@ -177,9 +179,10 @@ class SearchPipeline:
         return {**same, "items": [items], "notice": [notice_of(items, filters, k)]}
 
     def with_items(self, items: pl.DataFrame) -> Self:
-        """The same models over a new index."""
-        other = copy(self)
-        other._index(frame_of(items))
+        """The same models over a new index: this one changed where little differs."""
+        other, frame = copy(self), frame_of(items)
+        found = updated(self.index_, frame, self._meaning, synonyms())
+        other._use(self._built(frame) if found is None else found)
         return other
 
     def save_index(self, folder: Path) -> None:
@@ -246,11 +249,11 @@ class SearchPipeline:
         """Share of the gain that each input brought to the trees, largest first."""
         return self.rankers_.trees.importance()
 
-    def _index(self, frame: pl.DataFrame) -> None:
+    def _built(self, frame: pl.DataFrame) -> Index:
         matrix, present = self._meaning.texts(texts_of(frame))
         name = self._meaning.name if present.any() else ""
-        params = self.params
-        self._use(Index.of(frame, matrix, present, params.weights, name, params.semantic))
+        weights, depth = self.params.weights, self.params.semantic
+        return Index.of(frame, matrix, present, weights, name, depth, synonyms())
 
     def _use(self, index: Index) -> None:
         self.index_ = index

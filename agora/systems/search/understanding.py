@@ -96,7 +96,12 @@ class Understanding:
 
     def _groups(self, reading: Reading) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         words = reading.groups[: len(reading.words)]
-        stems = [[s for text, _ in group for s in self._stems(text)] for group in words]
+        # A phrase beside a word is not there when one of its words is.
+        stems = [
+            [stem for place, (text, _) in enumerate(group) if not place or " " not in text
+             for stem in self._stems(text)]
+            for group in words
+        ]  # fmt: skip
         titles = tuple(self._index.title_words.codes_of(each) for each in stems)
         texts = tuple(self._index.text_words.codes_of(each) for each in stems)
         return titles, texts

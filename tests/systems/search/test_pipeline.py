@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 
 from agora.candidates import RetrievalError
+from agora.retrieval.synonyms import SynonymsError
+from agora.systems.search import synonyms
 from agora.systems.search.gate import index_gate
 from agora.systems.search.pipeline import SearchPipeline
 from tests.systems.search.shop import answer, asked, catalogue, fitted, nouns, training_set
@@ -52,9 +54,29 @@ def test_a_typing_error_is_corrected_and_said(pipeline: SearchPipeline) -> None:
 
 
 def test_other_words_of_the_same_meaning_find_it_too(pipeline: SearchPipeline) -> None:
-    found = answer(pipeline, "couch", k=5)
+    found = answer(pipeline, "armchair", k=5)
     assert nouns(found).count("sofa") >= 4, found
     assert {item["source"] for item in found["items"]} == {"semantic"}
+
+
+def test_a_synonym_is_found_by_words_and_highlighted(pipeline: SearchPipeline) -> None:
+    found = answer(without_encoder(pipeline), "couch", k=5)
+    assert set(nouns(found)) == {"sofa"}
+    assert not found["corrected"]
+    assert all("<em>sofa</em>" in item["highlight"] for item in found["items"])
+
+
+def test_an_instances_own_synonyms_are_taken_and_a_malformed_file_stops_the_next_index(
+    pipeline: SearchPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "search.yml"
+    monkeypatch.setattr(synonyms, "OWN", own)
+    own.write_text("two_way:\n  - [lamp, glow]\n")
+    found = answer(without_encoder(pipeline).with_items(catalogue()), "glow")
+    assert set(nouns(found)) == {"lamp"}
+    own.write_text("two_way:\n  - [lamp]\n")
+    with pytest.raises(SynonymsError, match=r"search.yml, line 2, two_way\[0\]"):
+        pipeline.with_items(catalogue())
 
 
 def test_the_category_that_is_meant_is_told(pipeline: SearchPipeline) -> None:
@@ -139,7 +161,7 @@ def test_without_the_encoder_words_alone_answer(pipeline: SearchPipeline) -> Non
     found = plain.retrieve(asked(query="blue guitar"))
     assert found.skipped == ("semantic",)
     assert all(title == "guitar" for title in nouns(answer(plain, "blue guitar", k=5)))
-    assert answer(plain, "couch")["items"] == []
+    assert answer(plain, "armchair")["items"] == []
 
 
 def test_an_index_without_vectors_is_refused_where_the_one_before_had_some(
@@ -186,5 +208,5 @@ def test_vectors_of_another_encoder_are_not_compared(pipeline: SearchPipeline) -
     other._use(copy(pipeline.index_))
     other.index_.encoder = "another"
     other._use(other.index_)
-    assert other.retrieve(asked(query="couch")).skipped == ("semantic",)
+    assert other.retrieve(asked(query="armchair")).skipped == ("semantic",)
     assert np.isfinite(pipeline._understanding.of("couch").vector).all()
