@@ -119,7 +119,10 @@ def drawn(weights: Array, count: int, seed: int) -> Array:
     """
     rows = np.flatnonzero(weights > 0)
     late = np.random.default_rng(seed).exponential(size=len(weights))[rows] / weights[rows]
-    return rows[np.argsort(late, kind="stable")[:count]]
+    if count < len(rows):
+        kept = np.argpartition(late, count)[:count]
+        rows, late = rows[kept], late[kept]
+    return rows[np.argsort(late, kind="stable")]
 
 
 @lru_cache(4_096)

@@ -114,7 +114,7 @@ class Retriever:
             # What has its turn comes first, whatever it is like; then what is most alike.
             worth = like.astype(float)
             worth[turns] = np.inf
-            best = np.lexsort((rows, -worth))[: self.found[NEW]]
+            best = Hits.best(np.arange(len(rows)), worth, self.found[NEW]).rows
             hits.append(Hits.best(rows[best], like[best], self.found[NEW]))
         return self._joined(hits, selections)
 
