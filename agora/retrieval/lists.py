@@ -1,18 +1,22 @@
 """Inverted lists (faiss): items by their nearest centre; a search visits the nearest lists only.
 
-How many lists are visited is measured at the build, on the index's own vectors: the fewest that
-give `RECALL` of the exact hits. (Jégou, Douze, Schmid: Product quantization for nearest neighbor
-search, 2011, for the lists; no vector is compressed beyond 16 bits here.)
+Before that, vectors are turned and stretched so that directions count as much as queries tell them
+apart (`agora.retrieval.turning`), and the lists' hits are more than are asked for: the caller
+scores them again with the vectors as they are. How many lists are visited is measured at the
+build: the fewest that give `RECALL` of the exact hits of queries as will be asked. (Jégou, Douze,
+Schmid: Product quantization for nearest neighbor search, 2011, for the lists; no vector is
+compressed beyond 16 bits here.)
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from agora.retrieval.hits import Hits
+from agora.retrieval.turning import Turning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,24 +24,46 @@ if TYPE_CHECKING:
     from agora.retrieval.hits import Array
 
 LISTS, CONFIGURATION = "lists.faiss", "lists.json"
+CENTRES, PLACE = "centres.npy", "place.npy"
 # Share of the exact hits that a search has to find, with room above the .95 asked for.
-RECALL, ASKED = 0.97, 100
-# Vectors per centre that the centres are learned from.
-SAMPLE = 40
+RECALL, ASKED, ASKED_FILTERED = 0.975, 200, 50
+# Hits per hit that is asked for: 16 bits tell close ones apart only so far.
+SPARE = 2
+# Rows looked at under a filter, over those without one: the least that finds `RECALL` in a slice of
+# the items along their longest axis, which is the filter that lists like least.
+WIDER, SLICE = (1.0, 2.0, 4.0, 8.0, 16.0), (0.3, 0.55)
+# Rows of a sample that tells which lists a filter's rows are in.
+COUNTED = 65_536
+# Vectors per centre that the centres are learned from, and rounds of learning.
+SAMPLE, ROUNDS = 40, 10
 # Lists visited, step by step.
-STEPS = tuple(int(8 * 2 ** (step / 2)) for step in range(19))
-BLOCK = 100_000
+STEPS = tuple(dict.fromkeys(int(4 * 2 ** (step / 4)) for step in range(42)))
+BLOCK = 50_000
+# Scores that differ by less are equal: products are added up in another order.
+EQUAL = 1e-6
 
 
+@dataclass(frozen=True, slots=True)
 class Lists:
     """A faiss index over the rows of a matrix.
 
     Attributes:
+        index: Of the turned vectors.
+        turning: How they are turned.
+        centres: Of the lists, turned, float32 (lists, width).
+        place: List of each row of the matrix, -1 where it is in none, int16 (items,).
+        visited: Lists of a search without a filter.
+        wider: Rows looked at under a filter, over those without one.
         recall: Share of the exact hits that was found at the build.
     """
 
-    def __init__(self, index: Any, items: int, visited: int, recall: float) -> None:
-        self._index, self._items, self._visited, self.recall = index, items, visited, recall
+    index: Any
+    turning: Turning
+    centres: Array
+    place: Array
+    visited: int
+    wider: float
+    recall: float
 
     @classmethod
     def build(cls, matrix: Array, rows: Array, queries: Array | None, depth: int) -> Self:
@@ -45,58 +71,83 @@ class Lists:
 
         Args:
             matrix: Float32 (items, width).
-            rows: Rows that can be found.
+            rows: Rows that can be found, ascending.
             queries: Vectors as will be asked with; a sample of the rows by default.
             depth: Hits that will be asked for: the first few lie in fewer lists.
         """
-        import faiss
-
-        width = matrix.shape[1]
-        centres = int(np.clip(4 * np.sqrt(len(rows)), 16, 4_096))
-        metric = faiss.METRIC_INNER_PRODUCT
-        index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlat(width, metric), width, centres, faiss.ScalarQuantizer.QT_fp16, metric
-        )
-        # Residuals would make every list's query another.
-        index.by_residual = False
         random = np.random.default_rng(0)
-        sample = random.choice(rows, min(len(rows), SAMPLE * centres), replace=False)
-        index.train(matrix[np.sort(sample)])
-        for start in range(0, len(rows), BLOCK):
-            some = rows[start : start + BLOCK]
-            index.add_with_ids(matrix[some], some)
         if queries is None or not len(queries):
             queries = matrix[random.choice(rows, min(len(rows), ASKED), replace=False)]
-        asked = np.ascontiguousarray(queries[:ASKED], np.float32)
-        visited, recall = _measured(index, matrix, rows, asked, depth)
-        return cls(index, len(matrix), visited, recall)
+        queries = np.ascontiguousarray(queries, np.float32)
+        centres = int(np.clip(2 * np.sqrt(len(rows)), 16, 4_096))
+        sample = np.sort(random.choice(rows, min(len(rows), SAMPLE * centres), replace=False))
+        turning = Turning.of(matrix[sample], queries)
+        found = _centres(turning.items(matrix[sample]), centres)
+        index, place = _filled(matrix, rows, found, turning)
+        made = cls(index, turning, found, place, 0, 1.0, 0.0)
+        asked = queries[random.permutation(len(queries))[:ASKED]]
+        visited, recall = _measured(made, matrix, rows, asked, depth)
+        made = replace(made, visited=visited, recall=recall)
+        return replace(made, wider=_wider(made, matrix, rows, asked[:ASKED_FILTERED], depth))
 
-    def search(self, query: Array, k: int, mask: Array | None) -> Hits:
-        """The k best of the visited lists' rows that the mask lets through."""
+    def search(self, query: Array, k: int, mask: Array | None) -> Array:
+        """Rows of the visited lists that the mask lets through: the k best are likely among them.
+
+        Returns:
+            At most `SPARE` times k, int64.
+        """
         import faiss
 
-        settings: dict[str, Any] = {"nprobe": self._visited}
-        if mask is not None:
-            share = np.count_nonzero(mask) / max(len(mask), 1)
-            if not share:
-                return Hits.none()
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
-            # Where fewer may be found, the k best of them lie further away.
-            wider = min(int(self._visited / share), self._index.nlist)
-            settings = {"nprobe": wider, "sel": selector}
-        scores, rows = self._index.search(
-            query[None], min(k, self._items), params=faiss.SearchParametersIVF(**settings)
-        )
-        found = rows[0] >= 0
-        return Hits(rows[0][found], scores[0][found].astype(np.float64))
+        if mask is None:
+            return self.found(query[None], k, self.visited)[0]
+        turned = self.turning.queries(query[None])
+        chosen, scores = self._with(mask, turned[0])
+        if not len(chosen):
+            return np.empty(0, np.int64)
+        bits = np.packbits(mask, bitorder="little")
+        selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
+        params = faiss.SearchParametersIVF(nprobe=len(chosen), sel=selector)
+        most = min(SPARE * k, self.index.ntotal)
+        found, rows = np.empty(most, np.float32), np.empty(most, np.int64)
+        asked, given = (turned, most, chosen, scores), (found, rows)
+        pointers = [each if isinstance(each, int) else faiss.swig_ptr(each) for each in asked]
+        self.index.search_preassigned_c(1, *pointers, *map(faiss.swig_ptr, given), False, params)
+        return np.asarray(rows[rows >= 0])
+
+    def _with(self, mask: Array, turned: Array) -> tuple[Array, Array]:
+        """Nearest lists that hold as many allowed rows as an unfiltered search looks at, and more.
+
+        A filter may leave what lies far from the query, as dear products from a query for cheap
+        ones: so rows are counted, not lists.
+        """
+        step = max(len(mask) // COUNTED, 1)
+        of_list = self.place[::step][mask[: len(self.place) : step]]
+        held = step * np.bincount(of_list[of_list >= 0], minlength=self.index.nlist)
+        scores = self.centres @ turned
+        order = np.argsort(-scores)
+        order = order[held[order] > 0]
+        wanted = self.wider * self.visited / self.index.nlist * self.index.ntotal
+        order = order[: int(np.searchsorted(np.cumsum(held[order]), wanted)) + 1]
+        return order.astype(np.int64), scores[order].astype(np.float32)
+
+    def found(self, queries: Array, k: int, visited: int) -> list[Array]:
+        """Rows of each query's hits in so many lists."""
+        import faiss
+
+        params = faiss.SearchParametersIVF(nprobe=visited)
+        turned = self.turning.queries(queries)
+        rows = self.index.search(turned, min(SPARE * k, self.index.ntotal), params=params)[1]
+        return [each[each >= 0] for each in rows]
 
     def save(self, folder: Path) -> None:
-        """Write two files."""
+        """Write plain files."""
         import faiss
 
-        faiss.write_index(self._index, str(folder / LISTS))
-        said = {"items": self._items, "visited": self._visited, "recall": self.recall}
+        faiss.write_index(self.index, str(folder / LISTS))
+        self.turning.save(folder)
+        np.save(folder / CENTRES, self.centres)
+        np.save(folder / PLACE, self.place)
+        said = {"visited": self.visited, "wider": self.wider, "recall": self.recall}
         (folder / CONFIGURATION).write_text(json.dumps(said))
 
     @classmethod
@@ -106,40 +157,103 @@ class Lists:
 
         said = json.loads((folder / CONFIGURATION).read_text())
         index = faiss.read_index(str(folder / LISTS))
-        return cls(index, said["items"], said["visited"], said["recall"])
+        centres, place = np.load(folder / CENTRES), np.load(folder / PLACE)
+        return cls(index, Turning.load(folder), centres, place, **said)
+
+
+def _centres(turned: Array, count: int) -> Array:
+    """Centres of turned vectors (k-means)."""
+    import faiss
+
+    learned = faiss.Clustering(turned.shape[1], count)
+    learned.niter, learned.max_points_per_centroid = ROUNDS, SAMPLE
+    # A small catalogue has fewer per centre, which is no warning.
+    learned.min_points_per_centroid = 1
+    nearest = faiss.IndexFlatL2(turned.shape[1])
+    learned.train(turned, nearest)
+    return np.asarray(nearest.reconstruct_n(0, count))
+
+
+def _filled(matrix: Array, rows: Array, centres: Array, turning: Turning) -> tuple[Any, Array]:
+    """The lists, each row in that of its nearest centre; and the list of each row."""
+    import faiss
+
+    count, width = centres.shape
+    # An item is where it is near; a query asks the lists whose centre has the greatest product.
+    nearest, greatest = faiss.IndexFlatL2(width), faiss.IndexFlatIP(width)
+    nearest.add(centres)
+    greatest.add(centres)
+    metric, half = faiss.METRIC_INNER_PRODUCT, faiss.ScalarQuantizer.QT_fp16
+    # Residuals would make every list's query another.
+    index = faiss.IndexIVFScalarQuantizer(greatest, width, count, half, metric, False)
+    index.is_trained = True
+    lists_of = np.full(len(matrix), -1, np.int16)
+    for start in range(0, len(rows), BLOCK):
+        some = np.ascontiguousarray(rows[start : start + BLOCK])
+        turned = turning.items(matrix[some])
+        place = np.ascontiguousarray(nearest.search(turned, 1)[1].ravel())
+        parts = (turned, some, place)
+        index.add_core(len(some), *(faiss.swig_ptr(part) for part in parts))
+        lists_of[some] = place
+    return index, lists_of
 
 
 def _measured(
-    index: Any, matrix: Array, rows: Array, queries: Array, depth: int
+    lists: Lists, matrix: Array, rows: Array, queries: Array, depth: int
 ) -> tuple[int, float]:
     """The fewest lists to visit, and the recall they give."""
-    k = min(depth, len(rows))
-    exact = _exact(matrix, rows, queries, k)
-    visited, recall = index.nlist, 1.0
-    for visited in [*(step for step in STEPS if step < index.nlist), index.nlist]:
-        _, found = index.search(queries, k, params=_visiting(visited))
-        recall = float(np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]))
+    needed = _needed(matrix, rows, queries, depth)
+    visited, recall = lists.index.nlist, 1.0
+    for visited in [*(step for step in STEPS if step < lists.index.nlist), lists.index.nlist]:
+        found = lists.found(queries, depth, visited)
+        recall = _share(found, matrix, queries, needed, min(depth, len(rows)))
         if recall >= RECALL:
             break
     return visited, recall
 
 
-def _visiting(lists: int) -> Any:
-    import faiss
+def _wider(lists: Lists, matrix: Array, rows: Array, queries: Array, depth: int) -> float:
+    """How many more rows a search under a filter has to look at."""
+    along = np.concatenate(
+        [
+            (matrix[rows[start : start + BLOCK]] - lists.turning.mean)
+            @ lists.turning.of_items[:, 0]
+            for start in range(0, len(rows), BLOCK)
+        ]
+    )
+    low, high = np.quantile(along, SLICE)
+    left = rows[(along >= low) & (along <= high)]
+    mask = np.zeros(len(matrix), bool)
+    mask[left] = True
+    needed = _needed(matrix, left, queries, depth)
+    wider = WIDER[0]
+    for wider in WIDER:
+        tried = replace(lists, wider=wider)
+        found = [tried.search(query, depth, mask) for query in queries]
+        if _share(found, matrix, queries, needed, min(depth, len(left))) >= RECALL:
+            break
+    return wider
 
-    settings: dict[str, Any] = {"nprobe": lists}
-    return faiss.SearchParametersIVF(**settings)
+
+def _share(found: list[Array], matrix: Array, queries: Array, needed: Array, k: int) -> float:
+    """Mean share of the k best that is among the found."""
+    shares = [
+        min(np.count_nonzero(matrix[rows] @ query >= bound) / k, 1.0)
+        for rows, query, bound in zip(found, queries, needed, strict=True)
+    ]
+    return float(np.mean(shares))
 
 
-def _exact(matrix: Array, rows: Array, queries: Array, k: int) -> Array:
-    """The k best rows of each query, in blocks that fit the memory."""
-    best_rows = np.zeros((len(queries), 0), np.int64)
-    best_scores = np.zeros((len(queries), 0), np.float32)
+def _needed(matrix: Array, rows: Array, queries: Array, k: int) -> Array:
+    """Score that each query's k-th best row has, in blocks that fit the memory, (n,).
+
+    What the lists find is scored again: what reaches this is among the k best.
+    """
+    best = np.empty((len(queries), 0), np.float32)
     for start in range(0, len(rows), BLOCK):
         some = rows[start : start + BLOCK]
-        scores = np.concatenate([best_scores, queries @ matrix[some].T], axis=1)
-        all_rows = np.concatenate([best_rows, np.broadcast_to(some, (len(queries), len(some)))], 1)
-        kept = np.argpartition(-scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
-        best_rows = np.take_along_axis(all_rows, kept, axis=1)
-        best_scores = np.take_along_axis(scores, kept, axis=1)
-    return best_rows
+        scores = np.concatenate([best, queries @ matrix[some].T], axis=1)
+        kept = min(k, scores.shape[1])
+        best = np.partition(scores, scores.shape[1] - kept, axis=1)[:, -kept:]
+    least = best.min(axis=1)
+    return np.asarray(least - EQUAL * np.maximum(np.abs(least), 1.0))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Items below which a scan is as quick as the lists.
 EXACT = 50_000
+# Rows left by a filter below which comparing each is quicker than the lists.
+GATHERED, AT_ONCE = 131_072, 4_096
 # Hits that recall is measured at, unless it is said how many will be asked for.
 DEPTH = 1_000
 MATRIX, ALIVE, CONFIGURATION = "vectors.npy", "alive.npy", "vectors.json"
@@ -60,6 +62,8 @@ class Vectors:
     def __init__(self, matrix: Array, alive: Array, tail: Tail, lists: Lists | None) -> None:
         self._matrix, self._alive, self._tail, self._lists = matrix, alive, tail, lists
         self._all_alive = bool(alive.all())
+        # Every row is in the matrix: the common case of the day.
+        self._plain = self._all_alive and not len(tail.rows)
 
     @classmethod
     def build(
@@ -116,9 +120,10 @@ class Vectors:
         query = np.ascontiguousarray(query, np.float32)
         if k <= 0 or not np.isfinite(query).all():
             return Hits.none()
-        parts = [self._main(query, k, selection), self._newer(query, selection)]
-        if not len(parts[1]):
-            return parts[0]
+        found = self._main(query, k, selection)
+        if not len(self._tail.rows):
+            return found
+        parts = [found, self._newer(query, selection)]
         return Hits.best(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.scores for part in parts]),
@@ -133,10 +138,16 @@ class Vectors:
     def of(self, rows: Array) -> Array:
         """The vectors of rows, float32 (n, width); NaN where a row has none."""
         rows = np.asarray(rows, np.int64)
-        found = np.full((len(rows), self.width), np.nan, np.float32)
-        known = rows < len(self._matrix)
-        known[known] = self._alive[rows[known]]
-        found[known] = self._matrix[rows[known]]
+        items = len(self._matrix)
+        beyond = int(rows.max(initial=-1)) >= items
+        if self._plain and not beyond:
+            return np.asarray(self._matrix[rows])
+        if items:
+            place = np.minimum(rows, items - 1)
+            found = self._matrix[place]
+            found[(rows >= items) | ~self._alive[place]] = np.nan
+        else:
+            found = np.full((len(rows), self.width), np.nan, np.float32)
         if len(self._tail.rows):
             at = np.searchsorted(self._tail.rows, rows).clip(max=len(self._tail.rows) - 1)
             newer = self._tail.rows[at] == rows
@@ -205,14 +216,26 @@ class Vectors:
         """The k best of the matrix."""
         if selection is not None and selection.rows is not None:
             rows = selection.rows[selection.rows < len(self._matrix)]
-            rows = rows[self._alive[rows]]
-            return Hits.best(rows, self._matrix[rows] @ query, k)
+            return self._best(rows[self._alive[rows]], query, k)
         mask = self._mask(selection)
-        if self._lists is not None:
-            hits = self._lists.search(query, k, mask)
-            return Hits.best(hits.rows, self._matrix[hits.rows] @ query, k)
-        rows = np.arange(len(self._matrix)) if mask is None else np.flatnonzero(mask)
-        return Hits.best(rows, (self._matrix @ query)[rows], k)
+        if self._lists is None:
+            rows = np.arange(len(self._matrix)) if mask is None else np.flatnonzero(mask)
+            return Hits.best(rows, (self._matrix @ query)[rows], k)
+        if mask is not None and np.count_nonzero(mask) <= GATHERED:
+            return self._best(np.flatnonzero(mask), query, k)
+        return self._best(self._lists.search(query, k, mask), query, k)
+
+    def _best(self, rows: Array, query: Array, k: int) -> Hits:
+        """The k best of some rows of the matrix, each compared."""
+        scores = np.empty(len(rows), np.float32)
+        # A block that stays in the processor's cache: three times as quick as all at once.
+        block = np.empty((min(len(rows), AT_ONCE), self.width), np.float32)
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            # Rows are within: "clip" only spares a copy.
+            part = np.take(self._matrix, some, axis=0, out=block[: len(some)], mode="clip")
+            np.dot(part, query, out=scores[start : start + AT_ONCE])
+        return Hits.best(rows, scores, k)
 
     def _newer(self, query: Array, selection: Selection | None) -> Hits:
         """All of the tail that may be found, in no order."""

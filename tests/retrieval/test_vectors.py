@@ -11,6 +11,7 @@ from agora.retrieval.hits import RetrievalError
 from agora.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 WIDTH, ITEMS, K = 16, 4_000, 50
@@ -26,10 +27,13 @@ def clustered(items: int, seed: int = 0) -> np.ndarray:
 MATRIX, QUERIES = clustered(ITEMS), clustered(20, seed=1)
 
 
-@pytest.fixture(params=["exact", "lists"])
-def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Vectors:
-    monkeypatch.setattr(module, "EXACT", 1_000 if request.param == "lists" else 10**9)
-    return Vectors.build(MATRIX)
+@pytest.fixture(params=["exact", "lists"], scope="module")
+def built(request: pytest.FixtureRequest) -> Iterator[Vectors]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(module, "EXACT", 1_000 if request.param == "lists" else 10**9)
+        # Else a filter of a few thousand items would be compared one by one.
+        monkeypatch.setattr(module, "GATHERED", 100)
+        yield Vectors.build(MATRIX)
 
 
 def best(matrix: np.ndarray, rows: np.ndarray, query: np.ndarray, k: int = K) -> set[int]:
@@ -56,7 +60,7 @@ def test_the_nearest_are_found(built: Vectors) -> None:
 def test_fewer_hits_are_found_in_fewer_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXACT", 1_000)
     shallow, deep = (Vectors.build(MATRIX, queries=QUERIES, depth=each) for each in (K, 1_000))
-    assert shallow._lists._visited < deep._lists._visited
+    assert shallow._lists.visited < deep._lists.visited
     assert recall(shallow, np.ones(ITEMS, bool), None) >= 0.95
 
 
@@ -67,6 +71,32 @@ def test_a_filter_is_kept_and_the_nearest_in_it_found(built: Vectors, few: bool)
     selection = Selection(rows=rows) if few else Selection(mask=allowed)
     found = recall(built, allowed, selection)
     assert found == 1.0 if few else found >= 0.95
+
+
+def test_a_filter_that_leaves_only_what_is_far_finds_the_nearest_of_it(built: Vectors) -> None:
+    far = MATRIX @ QUERIES[0]
+    allowed = far < np.quantile(far, 0.3)
+    hits = built.search(QUERIES[0], K, Selection(mask=allowed))
+    right = best(MATRIX, np.flatnonzero(allowed), QUERIES[0])
+    assert len(right & set(hits.rows.tolist())) >= 0.9 * K
+
+
+def test_lists_that_know_how_they_are_asked_find_what_others_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "EXACT", 1_000)
+    # All ask in one direction, along which items hardly differ in a plain distance.
+    random = np.random.default_rng(2)
+    matrix = MATRIX * np.where(np.arange(WIDTH) == 0, np.float32(0.2), np.float32(1.0))
+    queries = (0.05 * random.normal(size=(100, WIDTH))).astype(np.float32)
+    queries[:, 0] = 1.0
+    shares = []
+    for known in (queries[:60], None):
+        built = Vectors.build(matrix, queries=known, depth=K)
+        found = [set(built.search(query, K).rows.tolist()) for query in queries[60:]]
+        right = [best(matrix, np.arange(ITEMS), query) for query in queries[60:]]
+        shares.append(np.mean([len(a & b) / K for a, b in zip(found, right, strict=True)]))
+    assert shares[0] >= 0.95 > shares[1]
 
 
 def test_a_filter_that_matches_nothing_finds_nothing(built: Vectors) -> None:
