@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+import pyarrow as pa
 
 from agora.items import catalogue_of
 from agora.manifest import Span, TrainingSetManifest, code_version, content_hash, dbt_manifest_hash
@@ -29,7 +30,10 @@ LABEL_ARRIVED_AT = "label_arrived_at"
 MANIFEST = "agora_manifest"
 ITEMS_VERSION = "agora_items_version"
 
-__all__ = ["Split", "TrainingSet", "TrainingSetManifest", "build_training_set", "point_in_time"]
+__all__ = [
+    "Split", "TrainingSet", "TrainingSetManifest", "build_training_set", "end_of", "known_until",
+    "point_in_time",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,3 +265,30 @@ def _labelled(system: System, lake: Lake, split: Split, name: str, span: Span) -
     others = [name for name, kind in rows.schema.items() if not kind.is_nested()]
     others.remove("event_at")
     return rows.sort("event_at", *others).with_columns(pl.lit(name).alias(SPLIT))
+
+
+def known_until(lake: Lake, system: System) -> datetime:
+    """Midnight after the last built day.
+
+    The newest of the sets counts: one step builds all of them, and a set without an event on the
+    last day has no row for it.
+
+    Raises:
+        LookupError: A feature table has not been built.
+    """
+    sets = (*system.feature_sets, *(system.items.feature_sets if system.items else ()))
+    days = [end_of(lake, feature_set.table, "feature_date") for feature_set in sets]
+    return datetime.combine(max(days), time(), UTC)
+
+
+def end_of(lake: Lake, name: str, column: str) -> date:
+    """The day after the newest partition of a table, from the Delta log alone.
+
+    Raises:
+        LookupError: The table has not been built.
+    """
+    if not lake.exists(name):
+        raise LookupError(f"{name} has not been built")
+    actions = pa.table(lake.table(name).get_add_actions(flatten=True))
+    days = [str(day) for day in actions[f"partition.{column}"].to_pylist()]
+    return date.fromisoformat(max(days, default="1970-01-01")) + timedelta(days=1)

@@ -42,6 +42,8 @@ class Items:
         feature_sets: What is known of an item beside its catalogue row.
         catalogue: One row per item that was listed, and known, before a time: `column` (string,
             never twice) and what the pipeline reads, as `title`, `category`, `price`, `stock`.
+        reads: Lake tables that the catalogue is made of, as `marts/products`: what lands in them
+            within a day is in the index minutes later. None: the index is made anew once a day.
         keyed_by: Field of the request under whose value a list made in batch is kept for the
             service, as `customer_id`; None: no lists are kept.
     """
@@ -50,6 +52,7 @@ class Items:
     column: str
     feature_sets: tuple[FeatureSet, ...]
     catalogue: Callable[[Lake, datetime], pl.DataFrame]
+    reads: tuple[str, ...] = ()
     keyed_by: str | None = None
 
 
@@ -74,13 +77,17 @@ def item_keys(ids: pl.Series) -> np.ndarray[Any, Any]:
     return found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def catalogue_of(system: System, lake: Lake, as_of: datetime) -> pl.DataFrame:
+def catalogue_of(
+    system: System, lake: Lake, as_of: datetime, known_at: datetime | None = None
+) -> pl.DataFrame:
     """The system's catalogue with the items' features, as known at a time; in order of the ids.
 
     Args:
         system: A system of items.
         lake: What to read.
         as_of: Only what arrived before is used.
+        known_at: The same for the catalogue's own columns: within a day it is known as of now,
+            while features end with the last closed day. None: as the features.
 
     Returns:
         One row per item: the catalogue's columns, then per feature set its `columns` and its
@@ -93,7 +100,7 @@ def catalogue_of(system: System, lake: Lake, as_of: datetime) -> pl.DataFrame:
     items = system.items
     if items is None:
         raise ValueError(f"{system.name} does not choose from items")
-    rows = items.catalogue(lake, as_of)
+    rows = items.catalogue(lake, as_of if known_at is None else known_at)
     if AS_OF in rows.columns:
         raise ValueError(f"{system.name}: the catalogue has a column {AS_OF}")
     ids = rows[items.column]

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from agora.items import Items, catalogue_of
-from agora.pipeline import is_of_items
-from agora.serving.index_gate import index_gate
+from agora.items import Items
+from agora.serving.index_update import update_index
 from agora.serving.precomputed import publish_lists
 from agora.settings import Settings
 from agora.stores.drain import PARTITION
-from agora.stores.indexes import attach, publish_index
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.stores.online import OnlineStore
 from agora.system import System
-from assets.learning import known_until
 from assets.partitions import DAILY, ONE_RUN
 from assets.stage import asset_of, check_spec, keys_of
 from resources.compute import SCORING
+
+
+class IndexConfig(dg.Config):
+    """How an index is made."""
+
+    anew: bool = False
+    """Compute every item's part again, instead of only what has changed."""
 
 
 def index(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
@@ -39,24 +43,22 @@ def index(system: System, tables: Sequence[str]) -> dg.AssetsDefinition:
                 blocking=True,
             )
         ],
-        description="One row per item of the catalogue as known, over the champion's models.",
+        description="One row per item of the catalogue as known now, over the champion's models.",
     )
     def built(
+        config: IndexConfig,
         lake: dg.ResourceParam[Lake],
         models: dg.ResourceParam[ModelRegistry],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult:
-        champion, as_of = models.load(system), known_until(lake, system)
-        assert is_of_items(champion), "only systems of items have this asset"
-        # From the index that serves: what has not changed need not be computed again.
-        served = attach(champion, settings.indexes, system.name).pipeline
-        new = served.with_items(catalogue_of(system, lake, as_of))
-        made = publish_index(system, new, settings, index_gate(system))
+        made = update_index(system, lake, models, settings, anew=config.anew)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": made.items,
                 "index": str(made.number),
-                "as_of": dg.MetadataValue.timestamp(as_of),
+                "is_new": made.is_new,
+                "features_until": dg.MetadataValue.timestamp(made.made_of.features_until),
+                "known_at": dg.MetadataValue.timestamp(made.made_of.known_at),
             },
             check_results=[
                 dg.AssetCheckResult(

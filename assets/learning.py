@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 
 import dagster as dg
 
-from agora.dataset import TrainingSet, build_training_set
+from agora.dataset import TrainingSet, build_training_set, known_until
 from agora.pipeline import Pipeline, PipelineError
 from agora.plots import plots
 from agora.settings import Settings
@@ -15,7 +15,7 @@ from agora.stores.models import ModelRegistry
 from agora.system import System
 from agora.warm_start import train
 from assets.decisions import decide
-from assets.profile import counts, end_of, table_metadata
+from assets.profile import counts, table_metadata
 from assets.stage import asset_of, check_spec, image, keys_of, metrics_of
 from resources.compute import TRAINING
 
@@ -181,14 +181,3 @@ def champion_of(system: System, models: ModelRegistry) -> tuple[Pipeline | None,
         return models.load(system), ""
     except PipelineError as error:
         return None, str(error)
-
-
-def known_until(lake: Lake, system: System) -> datetime:
-    """Midnight after the last built day.
-
-    The newest of the sets counts: one step builds all of them, and a set without an event on the
-    last day has no row for it.
-    """
-    sets = (*system.feature_sets, *(system.items.feature_sets if system.items else ()))
-    days = [end_of(lake, feature_set.table, "feature_date") for feature_set in sets]
-    return datetime.combine(max(days), time(), UTC)

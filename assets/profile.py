@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -65,15 +65,6 @@ def rows_by_day(lake: Lake, name: str, column: str, start: date, end: date) -> d
         if day is not None and start <= date.fromisoformat(str(day)) < end:
             counts[str(day)] = counts.get(str(day), 0) + rows
     return counts
-
-
-def end_of(lake: Lake, name: str, column: str) -> date:
-    """The day after the newest partition, from the Delta log alone."""
-    if not lake.exists(name):
-        raise dg.Failure(f"{name} has not been built")
-    actions = pa.table(lake.table(name).get_add_actions(flatten=True))
-    days = [str(day) for day in actions[f"partition.{column}"].to_pylist()]
-    return date.fromisoformat(max(days, default="1970-01-01")) + timedelta(days=1)
 
 
 def column_profile(lake: Lake, table: Table, start: date, end: date) -> dict[str, Any]:

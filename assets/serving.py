@@ -6,6 +6,7 @@ from functools import partial
 
 import dagster as dg
 
+from agora.dataset import end_of
 from agora.deployment import DeploymentError, deploy
 from agora.evaluation import Report
 from agora.online_features import publish
@@ -22,7 +23,7 @@ from agora.system import System
 from assets.decisions import decide, failed_checks
 from assets.learning import CHALLENGER
 from assets.partitions import DAILY, ONE_RUN, days_of
-from assets.profile import counts, end_of, table_metadata
+from assets.profile import counts, table_metadata
 from assets.stage import asset_of, check_spec, keys_of
 from resources.compute import SCORING
 

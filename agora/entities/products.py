@@ -51,6 +51,9 @@ PRODUCTS_DAILY = FeatureSet(
     personal=False,
 )
 
+READS = ("marts/products",)
+"""What `catalogue` reads."""
+
 
 def catalogue(lake: Lake, as_of: datetime) -> pl.DataFrame:
     """The products known strictly before a time: the newest version of each that had arrived.

@@ -3,24 +3,33 @@
 A new index is written aside, held against its gate, and only then given a number and pointed at;
 the pointer is replaced whole, so a service sees the index before or after a switch. One that is
 torn, missing or of another model is not taken: the newest that can be read serves, or the model's
-own. Former ones are kept for a while, so that what they answered can be replayed.
+own. Former ones are kept for a week, so that what they answered can be replayed.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agora.adjustments import parted
-from agora.pipeline import PipelineError
 from agora.seals import check, hashes
+from agora.stores.durable import write_whole
+from agora.stores.index_records import (
+    Attached,
+    IndexGoneError,
+    IndexManifest,
+    MadeOf,
+    Pointer,
+    Published,
+    UnusableIndexError,
+)
+from agora.stores.retention import Kept, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,73 +39,18 @@ if TYPE_CHECKING:
     from agora.settings import Settings
     from agora.system import System
 
+__all__ = [
+    "Attached", "IndexGoneError", "IndexManifest", "MadeOf", "Pointer", "Published",
+    "UnusableIndexError", "attach", "current", "indexed", "load", "manifest_of", "model_of",
+    "numbers", "place_of", "pointer_path", "publish_index",
+]  # fmt: skip
+
 MANIFEST = "manifest.json"
 POINTER = "current.json"
 VERSION = re.compile(r"(?P<model>.+)\+i(?P<number>\d+)")
-# A week of daily indexes can be replayed.
-KEPT = 7
+RETENTION = Retention()
 # A catalogue that lost more since yesterday was not read whole.
 MOST_LOST = 0.2
-
-
-class UnusableIndexError(PipelineError):
-    """An index that cannot be used: missing, torn, changed, or of another model."""
-
-
-class IndexGoneError(UnusableIndexError):
-    """An index that is not there: it was never made, or is no longer kept."""
-
-
-class IndexManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index says of itself.
-
-    Attributes:
-        system: The system.
-        number: Counts up from 1.
-        model_version: Model that it was built with; another model's vectors mean something else.
-        items: Items in it.
-        made_at: When.
-        files: SHA-256 by file name.
-    """
-
-    system: str
-    number: int
-    model_version: str
-    items: int
-    made_at: datetime
-    files: dict[str, str]
-
-
-class Pointer(msgspec.Struct, frozen=True):
-    """Which index serves; None: the model's own."""
-
-    number: int | None = None
-
-
-class Attached(NamedTuple):
-    """A pipeline over an index.
-
-    Attributes:
-        pipeline: Its version names the index (`3+i5`), or none where it is the model's own.
-        problem: Why it is not the index that is pointed at; empty if it is.
-    """
-
-    pipeline: ItemPipeline
-    problem: str = ""
-
-
-class Published(NamedTuple):
-    """What came of a new index.
-
-    Attributes:
-        number: Its number; None when it was refused.
-        items: Items in it.
-        reasons: Why it was refused; empty when it serves.
-    """
-
-    number: int | None
-    items: int
-    reasons: tuple[str, ...] = ()
 
 
 def indexed(version: str) -> tuple[str, int | None]:
@@ -217,6 +171,8 @@ def publish_index(
     gate: Callable[[ItemPipeline | None, ItemPipeline], Sequence[str]],
     *,
     most_lost: float = MOST_LOST,
+    made_of: MadeOf | None = None,
+    retention: Retention = RETENTION,
 ) -> Published:
     """Write the index of a pipeline, hold it against its gate, and only then let it serve.
 
@@ -229,6 +185,8 @@ def publish_index(
         gate: Reasons against the new index, from the pipeline over the index that serves (None:
             there is none of this model) and over the new one as it was written and read again.
         most_lost: Share of the items that may be gone since the index that serves.
+        made_of: What its items are.
+        retention: Which of the former ones are kept.
     """
     folder, name = settings.indexes, system.name
     with _alone(folder / name):
@@ -250,11 +208,12 @@ def publish_index(
             items=items,
             made_at=datetime.now(UTC),
             files=hashes(draft),
+            made_of=made_of,
         )
-        _write(draft / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        write_whole(draft / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
         draft.rename(place_of(folder, name, number))
-        _write(pointer_path(folder, name), msgspec.json.encode(Pointer(number)))
-        for old in numbers(folder, name)[KEPT:]:
+        write_whole(pointer_path(folder, name), msgspec.json.encode(Pointer(number)))
+        for old in retention.outlived(list(_kept(folder, name)), datetime.now(UTC)):
             shutil.rmtree(place_of(folder, name, old))
         return Published(number, items)
 
@@ -273,22 +232,23 @@ def _losses(folder: Path, system: str, items: int, most_lost: float) -> Iterator
         yield f"the new index has {items:,} items, the one that serves {before:,}"
 
 
+def _kept(folder: Path, system: str) -> Iterator[Kept]:
+    for number in numbers(folder, system):
+        try:
+            made_at = manifest_of(folder, system, number).made_at
+        except UnusableIndexError:
+            # It answers nothing and replays nothing.
+            made_at = datetime.min.replace(tzinfo=UTC)
+        paths = place_of(folder, system, number).rglob("*")
+        yield Kept(number, made_at, sum(path.stat().st_size for path in paths if path.is_file()))
+
+
 def _serving(pipeline: ItemPipeline, folder: Path, system: str) -> ItemPipeline | None:
     try:
         pointed = current(folder, system)
         return load(pipeline, folder, system, pointed) if pointed else None
     except UnusableIndexError:
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file, whole and on disk."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from agora.stores.indexes import attach, publish_index
 from agora.stores.lake import Lake
 from agora.stores.online import MemoryOnlineStore
 from agora.stores.predictions import FilePredictionLog
+from agora.stores.retention import Retention
 from tests.audit.histories import ENTITIES, table
 from tests.systems.synthetic import catalogue, training_set
 from tests.toy_items_system import CLICKS, SETS, ToyItems, toy_items_system
@@ -68,9 +69,9 @@ class Shop:
             publish(self.lake, self.store, feature_set)
         self.load = loader(OneModel(self.model), SYSTEM, self.settings)
 
-    def index(self, items: pl.DataFrame) -> ToyItems:
-        new = self.model.with_items(items)
-        publish_index(SYSTEM, new, self.settings, index_gate(SYSTEM))
+    def index(self, items: pl.DataFrame, retention: Retention | None = None) -> ToyItems:
+        new, keep = self.model.with_items(items), retention or Retention()
+        publish_index(SYSTEM, new, self.settings, index_gate(SYSTEM), retention=keep)
         return attach(self.model, self.settings.indexes, SYSTEM.name).pipeline
 
     def answer(self, pipeline: ToyItems, name: str) -> list[str]:
@@ -125,8 +126,8 @@ def test_what_had_not_answered_is_left_out_of_the_replay(
 
 def test_an_index_that_is_no_longer_kept_is_no_difference(shop: Shop) -> None:
     shop.answer(shop.index(ITEMS), "first")
-    for _ in range(indexes.KEPT):
-        shop.index(ITEMS)
+    for _ in range(2):
+        shop.index(ITEMS, Retention(age=timedelta(0), fewest=1))
     found = parity(SYSTEM, shop.lake, shop.load)
     assert (found.passed, found.rows, found.scored) == (True, 5, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from agora.serving.index_gate import index_gate
 from agora.settings import Settings
 from agora.stores import indexes
 from agora.stores.indexes import attach, model_of, publish_index
+from agora.stores.retention import Retention
 from tests.systems.synthetic import catalogue, training_set
 from tests.toy_items_system import CLICKS, ToyItems, toy_items_system
 
@@ -120,12 +122,19 @@ def test_the_gate_asks_golden_requests_and_the_system(fitted: ToyItems, settings
     assert "clicks are not finite" in made.reasons
 
 
-def test_only_the_last_are_kept(fitted: ToyItems, settings: Settings) -> None:
-    for _ in range(indexes.KEPT + 2):
-        _publish(fitted, settings, 290)
-    assert indexes.numbers(settings.indexes, SYSTEM.name) == list(range(9, 2, -1))
+def test_what_outlived_its_use_is_gone_and_says_so(fitted: ToyItems, settings: Settings) -> None:
+    at_once = Retention(age=timedelta(0), fewest=2)
+    for _ in range(4):
+        _publish(fitted, settings, 290, retention=at_once)
+    assert indexes.numbers(settings.indexes, SYSTEM.name) == [4, 3]
     with pytest.raises(indexes.IndexGoneError, match="index 1"):
         indexes.load(fitted, settings.indexes, SYSTEM.name, 1)
+
+
+def test_all_of_a_busy_day_are_kept(fitted: ToyItems, settings: Settings) -> None:
+    for _ in range(9):
+        _publish(fitted, settings, 290)
+    assert indexes.numbers(settings.indexes, SYSTEM.name) == list(range(9, 0, -1))
 
 
 @pytest.mark.parametrize("version", ["3", "3+i5", "3+a2", "3+i5+a2"])

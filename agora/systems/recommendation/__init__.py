@@ -21,7 +21,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agora.budgets import load_budgets
-from agora.entities.products import catalogue
+from agora.entities.products import READS, catalogue
 from agora.items import Items
 from agora.retraining import Retraining
 from agora.system import System
@@ -52,7 +52,7 @@ SYSTEM = System(
     split=SPLIT,
     report=Outcome,
     outcomes=outcomes,
-    items=Items(ITEM, "product_id", ITEM_SETS, catalogue, keyed_by="customer_id"),
+    items=Items(ITEM, "product_id", ITEM_SETS, catalogue, reads=READS, keyed_by="customer_id"),
     index_gate=index_gate,
     path="/recommend",
     # The towers go on from yesterday's; a week of that, then all is learned anew.

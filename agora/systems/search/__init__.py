@@ -21,7 +21,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agora.budgets import load_budgets
-from agora.entities.products import PRODUCT, catalogue
+from agora.entities.products import PRODUCT, READS, catalogue
 from agora.items import Items
 from agora.system import Page, System
 from agora.systems.search.dataset import SPLIT, labelled, requests
@@ -53,7 +53,7 @@ SYSTEM = System(
     split=SPLIT,
     report=Outcome,
     outcomes=outcomes,
-    items=Items(PRODUCT, "product_id", ITEM_SETS, catalogue, keyed_by="query"),
+    items=Items(PRODUCT, "product_id", ITEM_SETS, catalogue, reads=READS, keyed_by="query"),
     index_gate=index_gate,
     measures=measures,
     path="/search",
