@@ -32,8 +32,6 @@ SPARE = 2
 # Rows looked at under a filter, over those without one: the least that finds `RECALL` in a slice of
 # the items along their longest axis, which is the filter that lists like least.
 WIDER, SLICE = (1.0, 2.0, 4.0, 8.0, 16.0), (0.3, 0.55)
-# Rows of a sample that tells which lists a filter's rows are in.
-COUNTED = 65_536
 # Vectors per centre that the centres are learned from, and rounds of learning.
 SAMPLE, ROUNDS = 40, 10
 # Lists visited, step by step.
@@ -120,9 +118,8 @@ class Lists:
         A filter may leave what lies far from the query, as dear products from a query for cheap
         ones: so rows are counted, not lists.
         """
-        step = max(len(mask) // COUNTED, 1)
-        of_list = self.place[::step][mask[: len(self.place) : step]]
-        held = step * np.bincount(of_list[of_list >= 0], minlength=self.index.nlist)
+        # Each is counted: where a filter ends, a list holds few of its rows, and those are near.
+        held = np.bincount(self.place[mask], minlength=self.index.nlist)
         scores = self.centres @ turned
         order = np.argsort(-scores)
         order = order[held[order] > 0]
