@@ -1,6 +1,6 @@
 """Do recommendations sell more than what is most popular? A driven fortnight in the simulator.
 
-`python -m benchmarks.models.recommendation [--home FOLDER] [--sessions N] [--days N]`
+`python -m benchmarks.models.recommendation [--home FOLDER] [--sessions N] [--days N] [--seed N]`
 
 A marketplace by the platform's real path (files, raw, dbt, training set, fit); then a fortnight of
 visits, lived with the pipeline's lists and with what is most popular.
@@ -49,7 +49,11 @@ all of their first looks."""
 
 
 def run(
-    home: Path, sessions: int = SESSIONS, days: int = DAYS, customers: int = CUSTOMERS
+    home: Path,
+    sessions: int = SESSIONS,
+    days: int = DAYS,
+    customers: int = CUSTOMERS,
+    seed: int = SEED,
 ) -> list[Row]:
     """Drive the fortnight and compare.
 
@@ -58,9 +62,10 @@ def run(
         sessions: Visits a day.
         days: Days driven.
         customers: Customers of the marketplace.
+        seed: Of marketplace and visits.
     """
     params = Params(
-        seed=SEED, start=date(2026, 1, 5), days=HISTORY + days, customers=customers,
+        seed=seed, start=date(2026, 1, 5), days=HISTORY + days, customers=customers,
         merchants=max(60, customers * 3 // 20), payments_per_day=300,
     )  # fmt: skip
     first = params.start + timedelta(days=HISTORY)
@@ -69,8 +74,8 @@ def run(
     fitted.version = "1"
     live = known_before(lake, first)
     each = [first + timedelta(days=day) for day in range(days)]
-    ours = recommended(world, fitted, lake, live, each, sessions, SEED)
-    popular = most_popular(world, live, each, sessions, SEED)
+    ours = recommended(world, fitted, lake, live, each, sessions, seed)
+    popular = most_popular(world, live, each, sessions, seed)
     looks = fitted.params.first_looks
     return [*_sales(ours.frames, popular), *_exposure(lake, ours, each, looks), *_off_policy(ours)]
 
@@ -169,10 +174,11 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
+    parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="agora-recommendation-") as scratch:
         home = given.home or Path(scratch)
-        rows = run(home, given.sessions, given.days, given.customers)
+        rows = run(home, given.sessions, given.days, given.customers, given.seed)
     write("recommendation", rows)
     show(rows, "A driven fortnight")
     return 0
