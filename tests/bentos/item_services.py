@@ -69,7 +69,7 @@ def serving_items(
     kind: type[Kind], system: System, pipeline: Pipeline, settings: Settings
 ) -> Iterator[Kind]:
     """The service of the working tree with this pipeline, until the end of the block."""
-    home, model = settings.home, settings.home / "model"
+    model = settings.home / "model"
     pipeline.version = "1"
     pipeline.save(model)
     deployment = Deployment(
@@ -77,12 +77,20 @@ def serving_items(
         golden=golden_answers(system, system.load(model)), deployed_at=datetime.now(UTC),
     )  # fmt: skip
     deployments.write(settings.deployments, Pointer(current=deployment))
+    with listening(kind, system, settings, model) as service:
+        yield service
+    stop_online(settings)
+
+
+@contextmanager
+def listening(kind: type[Kind], system: System, settings: Settings, model: Path) -> Iterator[Kind]:
+    """The service of the working tree with what an instance points at, once it is ready."""
     keys = KeyStore(settings.keys)
     tokens = {role: keys.create(f"test-{role}", role, rate=10**6) for role in ROLES}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = home / "service.log"
+    log = settings.home / "service.log"
     with running(target_of(system.name), PROJECT, settings, port, log) as child:
         service = kind(port, settings, tokens, model)
         until = time.monotonic() + SECONDS_TO_START
@@ -95,4 +103,3 @@ def serving_items(
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)
         yield service
-    stop_online(settings)
