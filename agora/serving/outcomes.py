@@ -1,5 +1,7 @@
 """POST /outcomes: what callers report is held against its contract, kept, then acknowledged.
 
+Then it is landed or, where its table is streamed, sent into the log.
+
 All of it waits for disks, so it runs in a thread beside the event loop.
 """
 
@@ -23,6 +25,7 @@ from agora.tables import TABLES
 if TYPE_CHECKING:
     from agora.settings import Settings
     from agora.stores.outcome_inbox import Reported
+    from agora.streams.delivery import Delivery
     from agora.system import System
 
 logger = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ FLUSH_SECONDS = 2.0
 
 
 class Outcomes:
-    """Takes reports of one system, and lands them every `FLUSH_SECONDS`."""
+    """Takes reports of one system, and lands them every `FLUSH_SECONDS` or sends them at once."""
 
     def __init__(self, system: System, model: type[OutcomeReport], settings: Settings) -> None:
         self._system = system.name
@@ -38,16 +41,21 @@ class Outcomes:
         self._settings = settings
         self._log = settings.prediction_log / system.name
         self._inbox: OutcomeInbox | None = None
-        self._stopped = threading.Event()
+        self._delivery: Delivery | None = None
+        self._stopped, self._news = threading.Event(), threading.Event()
 
     def open(self) -> None:
         """Open the inbox and begin to land what it holds."""
+        from agora.streams.delivery import Delivery
+
         self._inbox = OutcomeInbox(self._settings.outcome_inbox / f"{self._system}.sqlite")
+        self._delivery = Delivery(self._inbox, self._settings)
         threading.Thread(target=self._land, name="outcomes", daemon=True).start()
 
     def close(self) -> None:
         """Stop landing; what waits is landed by the next service."""
         self._stopped.set()
+        self._news.set()
 
     def take(self, body: bytes, caller: str) -> tuple[str, bool]:
         """Keep a report; returns its id, and whether it says something new.
@@ -73,10 +81,13 @@ class Outcomes:
                 raise RequestError("prediction_id", "is the answer to another request", fix)
             request_id = request_id or found
         reported = report.reported(cast("str", request_id), caller)
-        _hold_against_contract(reported)
-        if self._inbox is None:
+        if self._inbox is None or self._delivery is None:
             raise Refusal(503, "not_ready", "the service is starting", "Try again.")
-        return reported.outcome_id, self._inbox.add(reported)
+        _hold_against_contract(reported, self._delivery.streamed)
+        is_new = self._inbox.add(reported)
+        if reported.table in self._delivery.streamed:
+            self._news.set()
+        return reported.outcome_id, is_new
 
     def _asked(self, prediction_id: str) -> str | None:
         """Request that an answer was given to: from the log, or from where it was drained to."""
@@ -109,19 +120,26 @@ class Outcomes:
         return str(rows["request_id"][0]) if len(rows) else None
 
     def _land(self) -> None:
-        while not self._stopped.wait(FLUSH_SECONDS):
+        assert self._inbox is not None
+        assert self._delivery is not None
+        while not self._stopped.is_set():
+            self._news.wait(FLUSH_SECONDS)
+            self._news.clear()
             try:
-                if self._inbox is not None and self._inbox.waiting():
-                    self._inbox.flush(self._settings.landing)
+                if self._inbox.waiting():
+                    self._delivery.deliver()
             except Exception as error:
                 # It is kept all the same, and tried again.
                 logger.error("outcomes: %s; they wait in the inbox", type(error).__name__)
+                self._stopped.wait(FLUSH_SECONDS)
+        self._delivery.close()
 
 
-def _hold_against_contract(reported: Reported) -> None:
+def _hold_against_contract(reported: Reported, streamed: frozenset[str]) -> None:
     """Refuse what ingestion would set aside: once acknowledged, a report is a label."""
     import polars as pl
 
+    from agora.streams.topics import AHEAD
     from agora.validation import validate
 
     now = datetime.now(UTC)
@@ -130,3 +148,6 @@ def _hold_against_contract(reported: Reported) -> None:
     for reason in verdict.reasons:
         column = reason.partition(":")[0]
         raise RequestError(column, "does not fit the contract", f"Correct {column}.")
+    if reported.table in streamed and verdict.accepted["event_at"][0] > now + AHEAD:
+        said = "is ahead of the platform's clock"
+        raise RequestError("event_at", said, "Correct the clock, or leave it out.")

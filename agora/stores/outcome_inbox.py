@@ -2,8 +2,9 @@
 
 A report is a row of a SQLite file, synced to disk before `add` returns, so neither the end of the
 process nor of the machine loses it. `flush` writes what is new as files into the landing folders,
-the one way by which labels come into the platform. A file's name and rows are fixed in the inbox
-before it is written: a flush that was killed writes the same file again.
+the way by which labels come into the platform; `send` hands it to a log that is landed from there.
+A file's name and rows are fixed in the inbox before it is written: a flush that was killed writes
+the same file again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SCHEMA = """
 create table if not exists outcomes (
@@ -39,6 +40,8 @@ create table if not exists inbox (name text primary key);
 FILE_ROWS = 500
 # Reports are recognised as repeated for so long.
 KEPT_SECONDS = 90 * 86_400
+# A log is sure of what it has held for so long, and tells repeated events for half a day at least.
+SURE_SECONDS, TOLD_SECONDS = 60, 43_200
 BUSY_SECONDS = 5.0
 PredictionId = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -139,9 +142,50 @@ class OutcomeInbox:
             (count,) = database.execute("select count(*) from outcomes where landed = 0").fetchone()
             return int(count)
 
-    def flush(self, landing: str) -> int:
-        """Land what waits, at most `FILE_ROWS` rows a file; returns the rows landed."""
-        self._name_files()
+    def send(self, table: str, take: Callable[[str, list[dict[str, Any]]], None]) -> int:
+        """Hand what waits of a table to `take`, in order; returns the rows taken.
+
+        It waits until `take` has returned: after a kill the same rows are handed over again.
+        """
+        sent = 0
+        with closing(self._connect()) as database:
+            while rows := database.execute(
+                "select number, outcome_id, destination, content, arrived_at from outcomes "
+                "where landed = 0 and file is null and json_extract(destination, '$[0]') = ? "
+                "order by number limit ?",
+                (table, FILE_ROWS),
+            ).fetchall():
+                take(
+                    table,
+                    [
+                        _row(json.loads(destination)[2], key, json.loads(content), arrived)
+                        for _, key, destination, content, arrived in rows
+                    ],
+                )
+                numbers = [(row[0],) for row in rows]
+                with database:
+                    database.executemany("update outcomes set landed = 1 where number = ?", numbers)
+                sent += len(rows)
+        return sent
+
+    def send_again(self) -> None:
+        """Have what was sent last wait again: a log may lose its last second with its machine."""
+        now = time.time_ns() // 1000
+        with self._transaction() as database:
+            database.execute(
+                "update outcomes set landed = 0 where landed = 1 and file is null "
+                "and arrived_at > (select max(arrived_at) from outcomes) - ? and arrived_at > ?",
+                (SURE_SECONDS * 1_000_000, now - TOLD_SECONDS * 1_000_000),
+            )
+
+    def flush(self, landing: str, besides: frozenset[str] = frozenset()) -> int:
+        """Land what waits, at most `FILE_ROWS` rows a file; returns the rows landed.
+
+        Args:
+            landing: Where to.
+            besides: Tables that are sent elsewhere.
+        """
+        self._name_files(besides)
         with closing(self._connect()) as database:
             named = database.execute(
                 "select distinct file, destination from outcomes "
@@ -165,18 +209,21 @@ class OutcomeInbox:
                 landed += len(rows)
         return landed
 
-    def _name_files(self) -> None:
+    def _name_files(self, besides: frozenset[str]) -> None:
         with self._transaction() as database:
             oldest = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
             database.execute("delete from outcomes where landed = 1 and arrived_at < ?", (oldest,))
             free = database.execute(
-                "select destination, min(number) from outcomes where file is null "
+                "select destination, min(number) from outcomes where file is null and landed = 0 "
                 "group by destination"
             ).fetchall()
             for destination, first in free:
+                if json.loads(destination)[0] in besides:
+                    continue
                 database.execute(
                     "update outcomes set file = ? where number in (select number from outcomes "
-                    "where file is null and destination = ? order by number limit ?)",
+                    "where file is null and landed = 0 and destination = ? "
+                    "order by number limit ?)",
                     (f"api-{self._name}-{first:012d}.jsonl", destination, FILE_ROWS),
                 )
 

@@ -16,6 +16,7 @@ import polars as pl
 from agora.ingest.rejects import QUARANTINE
 from agora.schema import schema_of
 from agora.streams.history import with_content
+from agora.streams.topics import AHEAD
 from agora.validation import validate
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from agora.streams.topics import Topic
 
 TIME = pl.Datetime("us", "UTC")
-AHEAD = timedelta(minutes=5)
-"""How far a producer's clock may be ahead of the log's. An event further ahead would stand for the
-newest of its entity, and its windows, until that time comes."""
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
 REFUSED: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reasons": pl.List(pl.String())}

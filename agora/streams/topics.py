@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 CONTENT = "content"
+AHEAD = timedelta(minutes=5)
+"""How far a producer's clock may be ahead of the log's. An event further ahead would stand for the
+newest of its entity, and its windows, until that time comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ TARGET_SECONDS = 2.0
 TAKE_ALL = """
 import json, resource, sys, time
 from agora.settings import settings
-from agora.streams import run
+from agora.streams.running import run
 began = time.perf_counter()
 taken = run(settings(), once=True)
 usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -21,8 +21,10 @@ from agora.settings import Settings, child_environment
 from agora.stores import embedded
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online
-from agora.streams import produce, run
-from agora.tables import PAYMENTS
+from agora.streams.producer import produce
+from agora.streams.running import run
+from agora.streams.topics import INTERACTION_EVENTS, PAYMENT_EVENTS
+from tests.streams.interactions import random_interactions
 from tests.streams.payments import random_payments
 from tests.streams.test_stream_equals_batch import assert_equals_batch, assert_online_is_newest
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agora.streams.models import Model
+    from agora.streams.topics import Topic
 
 
 @pytest.fixture
@@ -58,25 +61,31 @@ def _now(frame: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_anywhere_the_stream_loses_and_doubles_nothing(
-    kills: int, settings: Settings, models: list[Model]
+    kills: int, settings: Settings, models: list[Model], interests: list[Model]
 ) -> None:
     random = np.random.default_rng(kills)
     sent = random_payments(kills, 150 * kills, days=0.9, entities=40)
     parts = np.array_split(np.arange(sent.height), kills + 1)
     frame = _now(sent)
+    clicks = _now(random_interactions(kills, sent.height, days=0.9, customers=40))
     produce(settings, frame[parts[0].tolist()])
     for part in parts[1:]:
         process = _started(settings)
         deadline = time.monotonic() + random.uniform(1.5, 6)
         for start in range(0, len(part), 40):
-            produce(settings, frame[part[start : start + 40].tolist()])
+            for topic, rows in ((PAYMENT_EVENTS, frame), (INTERACTION_EVENTS, clicks)):
+                chosen = part[start : start + 40]
+                produce(settings, rows[chosen.tolist()], topic=topic)
             time.sleep(0.05)
         time.sleep(max(0.0, deadline - time.monotonic()))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     produce(settings, frame.head(20))
+    # Those of the first part have not been sent yet.
+    produce(settings, clicks, topic=INTERACTION_EVENTS)
     run(settings, once=True)
     _assert_whole(settings, models, frame)
+    _assert_whole(settings, interests, clicks, INTERACTION_EVENTS)
 
 
 @pytest.mark.slow
@@ -111,18 +120,20 @@ def _retried(settings: Settings, frame: pl.DataFrame) -> None:
             time.sleep(0.2)
 
 
-def _assert_whole(settings: Settings, models: list[Model], sent: pl.DataFrame) -> None:
-    lake = Lake(settings.lake)
-    taken = lake.read("stream/payments")
+def _assert_whole(
+    settings: Settings, models: list[Model], sent: pl.DataFrame, topic: Topic = PAYMENT_EVENTS
+) -> None:
+    lake, table = Lake(settings.lake), topic.table
+    taken = lake.read(f"stream/{topic.name}")
     said = sent.columns
     assert taken.select(said).sort(said).equals(sent.unique().sort(said))
-    assert_equals_batch(lake, models, taken)
+    assert_equals_batch(lake, models, taken, topic)
     online = open_online(settings)
     assert_online_is_newest(lake, models, online)
     online.close()
     # What landed is what was taken, each version once: the batch reads the same payments.
-    days = landed_days(settings.landing, PAYMENTS)
-    report = ingest(lake, settings.landing, PAYMENTS, days[0], days[-1] + timedelta(days=1))
+    days = landed_days(settings.landing, table)
+    report = ingest(lake, settings.landing, table, days[0], days[-1] + timedelta(days=1))
     assert (report.duplicates, report.rows_rejected) == (0, 0)
-    names = list(PAYMENTS.names)
-    assert lake.read("raw/payments", names).sort(names).equals(taken.select(names).sort(names))
+    names = list(table.names)
+    assert lake.read(f"raw/{table.name}", names).sort(names).equals(taken.select(names).sort(names))

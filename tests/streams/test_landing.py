@@ -19,7 +19,7 @@ from agora.stores import embedded
 from agora.stores.events import Event, open_events
 from agora.stores.lake import Lake, Window
 from agora.stores.online import MemoryOnlineStore
-from agora.streams import land
+from agora.streams.landing import land
 from agora.tables import VERDICTS
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from agora.settings import Settings
 from agora.stores.events import MemoryEventStore
 from agora.stores.lake import Lake
 from agora.stores.online import MemoryOnlineStore
-from agora.streams import history, land, memory
+from agora.streams import history, memory
+from agora.streams.landing import land
 from agora.streams.models import load_models
 from agora.streams.producer import events_of
 from agora.streams.runner import Runner
@@ -156,16 +157,22 @@ def assert_online_is_newest(lake: Lake, models: list[Model], online: OnlineStore
 
 
 @pytest.mark.slow
-def test_dbt_builds_the_rows_that_the_stream_wrote(tmp_path: Path, models: list[Model]) -> None:
+@pytest.mark.parametrize(
+    "topic", [PAYMENT_EVENTS, INTERACTION_EVENTS], ids=lambda topic: topic.name
+)
+def test_dbt_builds_the_rows_that_the_stream_wrote(
+    topic: Topic, tmp_path: Path, compiled: Path
+) -> None:
     settings, log, lake = Settings(home=tmp_path), Log(), Lake(str(tmp_path / "lake"))
-    log.send(random_payments(5, 200, days=2))
-    stream(settings, models, log, MemoryOnlineStore(), np.random.default_rng(5))
-    land(settings, "payments", PAYMENTS)
-    days = landed_days(settings.landing, PAYMENTS)
+    models = load_models(Settings(home=compiled), topic)
+    log.send(SENT[topic.name](5, 200, days=2), topic)
+    stream(settings, models, log, MemoryOnlineStore(), np.random.default_rng(5), topic)
+    land(settings, topic.name, topic.table)
+    days = landed_days(settings.landing, topic.table)
     end = days[-1] + timedelta(days=1)
-    ingest(lake, settings.landing, PAYMENTS, days[0], end)
+    ingest(lake, settings.landing, topic.table, days[0], end)
     chosen = " ".join(f"ftr_{model.feature_set.name}" for model in models)
-    build(settings, days[0], end, select=f"payments {chosen}")
+    build(settings, days[0], end, select=f"{topic.name} {chosen}")
     for model in models:
         streamed = lake.read(f"stream/{model.feature_set.name}")
         built = lake.read(model.feature_set.table)
