@@ -10,6 +10,7 @@ from assets.raw import raw_assets
 from assets.warehouse import warehouse_assets
 from resources import resources_for
 from resources.compute import executor_for
+from sensors.indexes import index_sensor, indexes_job
 from sensors.landing import landing_sensor
 from sensors.schedules import daily_job, daily_schedule, training_jobs, training_schedules
 from sensors.systems import sensors_of_systems
@@ -20,8 +21,8 @@ def definitions_for(here: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[*raw_assets(), warehouse_assets(Manifest.load(here)), *assets_of_systems()],
         asset_checks=checks_of_systems(),
-        jobs=[daily_job, *training_jobs()],
-        sensors=[landing_sensor(here), *sensors_of_systems(here)],
+        jobs=[daily_job, indexes_job(), *training_jobs()],
+        sensors=[landing_sensor(here), index_sensor(), *sensors_of_systems(here)],
         schedules=[daily_schedule(here), *training_schedules(here)],
         resources=resources_for(here),
         executor=executor_for(here),

@@ -69,7 +69,8 @@ def failure(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> str | None:
 
 def failed_runs(instance: dg.DagsterInstance, system: System) -> Iterator[Alert]:
     """Jobs whose newest run failed."""
-    for job in ("daily", f"{system.name}_training"):
+    indexes = ("indexes",) if system.items and system.items.reads else ()
+    for job in ("daily", f"{system.name}_training", *indexes):
         newest = next(iter(instance.get_runs(dg.RunsFilter(job_name=job), limit=1)), None)
         if newest is not None and newest.status == dg.DagsterRunStatus.FAILURE:
             yield Alert(system.name, "failed-run", f"{job}: run {newest.run_id[:8]} failed", job)

@@ -278,7 +278,10 @@ def toy_items_system() -> System:
         evaluate=evaluate, gate=Gate(baselines=("anything",), tolerance=0.0),
         budgets=Budgets.model_validate(BUDGETS),
         golden=({"request_id": "golden"}, {"request_id": "filtered", "filters": {"category": "x"}}),
-        items=Items(PRODUCT, "product_id", SETS[1], catalogue, keyed_by="customer_id"),
+        items=Items(
+            PRODUCT, "product_id", SETS[1], catalogue, reads=("marts/products",),
+            keyed_by="customer_id",
+        ),
         index_gate=index_gate, path="/recommend",
         pages=(
             Page(path="/suggest", summary="Categories.", params=Prefix, response=Suggested,
