@@ -73,6 +73,7 @@ class Vectors:
         present: Array | None = None,
         queries: Array | None = None,
         depth: int = DEPTH,
+        listed: bool = True,
     ) -> Self:
         """Index vectors by row.
 
@@ -82,6 +83,7 @@ class Vectors:
             queries: Vectors as will be asked with, to set how many lists are visited; items of the
                 matrix by default.
             depth: Hits that will be asked for.
+            listed: False makes no lists: every search compares all.
 
         Raises:
             ValueError: A vector that counts is not finite.
@@ -92,7 +94,7 @@ class Vectors:
             raise ValueError("vectors: NaN or infinite")
         nothing = Tail(np.empty(0, np.int64), np.empty((0, matrix.shape[1]), np.float32))
         lists = None
-        if np.count_nonzero(alive) > EXACT:
+        if listed and np.count_nonzero(alive) > EXACT:
             lists = Lists.build(matrix, np.flatnonzero(alive), queries, depth)
         return cls(matrix, alive, nothing, lists)
 

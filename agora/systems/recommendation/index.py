@@ -13,7 +13,7 @@ import polars as pl
 
 from agora.items import item_keys
 from agora.retrieval.attributes import Attributes
-from agora.retrieval.vectors import Vectors
+from agora.retrieval.vectors import DEPTH, Vectors
 from agora.systems.recommendation.features import LOGGED, OF_ITEM
 
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ class Index:
         cls,
         frame: pl.DataFrame,
         matrices: Mapping[str, tuple[Array, Array | None]],
-        found: Mapping[str, int],
+        found: Mapping[str, int] | None = None,
+        asked: Mapping[str, Array] | None = None,
+        *,
+        listed: bool = True,
     ) -> Self:
         """An index of a frame and its vectors.
 
@@ -97,19 +100,20 @@ class Index:
             frame: What `frame_of` made.
             matrices: By space the vectors (n, width), and which rows have one (None: all).
             found: By space how many it will be asked for.
+            asked: By space vectors as it will be asked with; products by default.
+            listed: False for one that is not searched: its vectors are only looked up.
         """
         vectors = {
-            name: Vectors.build(matrix, present=present, depth=found[name])
+            name: Vectors.build(
+                matrix,
+                present=present,
+                queries=(asked or {}).get(name),
+                depth=(found or {}).get(name, DEPTH),
+                listed=listed,
+            )
             for name, (matrix, present) in matrices.items()
         }
-        attributes = Attributes(
-            {
-                "category": frame["category"].to_list(),
-                "merchant_id": frame["merchant_id"].to_list(),
-            },
-            {"price": frame["price"].to_numpy(), "stock": frame["stock"].to_numpy()},
-        )
-        return cls(frame, vectors, attributes)
+        return cls(frame, vectors, attributes_of(frame))
 
     def rows_of(self, keys: Array) -> Array:
         """Row of each product's key, -1 where it is not here; of the keys' shape."""
@@ -148,6 +152,14 @@ class Index:
             {name: Vectors.load(folder / name) for name in spaces},
             Attributes.load(folder / "filters"),
         )
+
+
+def attributes_of(frame: pl.DataFrame) -> Attributes:
+    """What filters ask for, of what `frame_of` made."""
+    return Attributes(
+        {name: frame[name].to_list() for name in ("category", "merchant_id")},
+        {name: frame[name].to_numpy() for name in ("price", "stock")},
+    )
 
 
 def frame_of(items: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from agora.cascade import Inferred, Tier, infer
 from agora.pipeline import Columns, Outputs, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
 from agora.shopping.impressions import LABEL
+from agora.systems.recommendation import asking
 from agora.systems.recommendation.features import FEATURE_SET_IDS, READ
 from agora.systems.recommendation.index import Index, frame_of
 from agora.systems.recommendation.inputs import inputs_of
@@ -34,7 +35,7 @@ from agora.systems.recommendation.learning import (
 )
 from agora.systems.recommendation.listing import Lister, Ranked, notice_of
 from agora.systems.recommendation.params import Params
-from agora.systems.recommendation.strategies import Retriever
+from agora.systems.recommendation.strategies import Newest, Retriever
 from agora.systems.recommendation.tastes import SPACES, Tastes
 from agora.systems.recommendation.tiers import ITEM, REQUEST, FirstStage, TreesStage
 
@@ -73,6 +74,7 @@ class RecommendationPipeline:
     # A thousand candidates each: some 30 MB of inputs.
     rows_at_once = 128
     tastes_: Tastes
+    asked_: dict[str, Array]
     _retriever: Retriever
 
     def __init__(self, params: Params | None = None) -> None:
@@ -91,7 +93,10 @@ class RecommendationPipeline:
         lists = lists_of(training_set.train)
         earlier = None if start is None else start.tastes_
         self.tastes_ = fit_tastes(lists, frame, self.params, earlier)
-        self._index(frame)
+        matrices = self.tastes_.matrices(frame)
+        bare = Index.of(frame, matrices, listed=False)
+        self.asked_ = asking.sample_of(self.tastes_, lists.columns, bare)
+        self._use(Index.of(frame, matrices, self.params.found, self.asked_))
         self.examined_ = fit_examined(lists)
         later = lists_of(training_set.calibration)
         rows, matrix = self.shown(later)
@@ -190,8 +195,9 @@ class RecommendationPipeline:
 
     def with_items(self, items: pl.DataFrame) -> Self:
         """The same models over a new index."""
-        other = copy(self)
-        other._index(frame_of(items))
+        other, frame = copy(self), frame_of(items)
+        matrices = self.tastes_.matrices(frame)
+        other._use(Index.of(frame, matrices, self.params.found, self.asked_))
         return other
 
     def save_index(self, folder: Path) -> None:
@@ -208,6 +214,7 @@ class RecommendationPipeline:
         """Write models, index, and the manifest over all files."""
         folder.mkdir(parents=True, exist_ok=True)
         self.tastes_.save(folder)
+        asking.save(self.asked_, folder)
         self.rankers_.first.save(folder)
         self.rankers_.trees.save(folder)
         learned = {
@@ -237,6 +244,7 @@ class RecommendationPipeline:
         learned = json.loads((folder / LEARNED).read_text())
         first, trees = (Calibration(**each) for each in learned["meanings"])
         pipeline.tastes_ = Tastes.load(folder)
+        pipeline.asked_ = asking.load(folder)
         pipeline.examined_ = np.array(learned["examined"])
         pipeline.rankers_ = Rankers(
             FirstTier.load(folder), Boosters.load(folder), (first, trees), learned["usual"]
@@ -248,15 +256,13 @@ class RecommendationPipeline:
         """Share of the gain that each input brought to the trees, largest first."""
         return self.rankers_.trees.importance()
 
-    def _index(self, frame: pl.DataFrame) -> None:
-        self._use(Index.of(frame, self.tastes_.matrices(frame), self.params.found))
-
     def _use(self, index: Index) -> None:
         self.index_ = index
         params = self.params
         self._retriever = Retriever(
-            index, self.tastes_, params.found, params.new_days, params.first_looks
-        )
+            index, Newest.of(index), self.tastes_, params.found, params.new_days,
+            params.first_looks,
+        )  # fmt: skip
 
     def _chance(self, mean: float, tier: int) -> float:
         """Chance that something of a list is taken, from the mean score of its products."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from agora.candidates import Candidates, Found, retrieve_by
 from agora.ranking.exploration import drawn, seed_of
 from agora.retrieval.hits import Hits
-from agora.systems.recommendation.debuts import is_new, lacking
+from agora.systems.recommendation.debuts import DAY, SHOWN
 from agora.systems.recommendation.features import CONTENT, NEW, POPULAR
 from agora.systems.recommendation.tastes import SPACES
 
@@ -41,11 +41,45 @@ class Reached(Candidates):
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest products that are for sale, newest first, side by side: they are asked each time.
+
+    Attributes:
+        rows: Rows of the index, (n,).
+        listed: Epoch seconds, (n,).
+        looks: How often each was shown, (n,).
+        vectors: By content, (n, width).
+    """
+
+    rows: Array
+    listed: Array
+    looks: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, index: Index) -> Self:
+        """Those of an index."""
+        rows = index.newest[:NEWEST]
+        looks = index.features[rows, SHOWN]
+        return cls(rows, index.listed[rows], looks, index.vectors[CONTENT].of(rows))
+
+    def since(self, start: float, end: float) -> Self:
+        """What was listed after the start and not after the end."""
+        return self.take(slice(*np.searchsorted(-self.listed, (-end, -start)).tolist()))
+
+    def take(self, chosen: Any) -> Self:
+        """The chosen ones."""
+        parts = (self.rows, self.listed, self.looks, self.vectors)
+        return type(self)(*(part[chosen] for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Retriever:
     """Asks an index.
 
     Attributes:
         index: The index.
+        newest: Its newest products.
         tastes: Models that its vectors come from.
         found: How many each strategy finds.
         new_days: Days for which a product is new.
@@ -53,6 +87,7 @@ class Retriever:
     """
 
     index: Index
+    newest: Newest
     tastes: Tastes
     found: Mapping[str, int]
     new_days: float
@@ -97,25 +132,20 @@ class Retriever:
 
     def _new(self, columns: Columns, asked: Asked, selections: list[Selection | None]) -> Found:
         """Half are what is most alike; half are drawn of what lacks its first looks."""
-        index, newest = self.index, self.index.newest[:NEWEST]
         now = np.asarray(columns["event_at"]) / 1e6
         hits = []
         for at, selection, query, request_id in zip(
             now, selections, asked.queries[CONTENT], columns["request_id"], strict=True
         ):
-            rows = newest[is_new(index, newest, at, self.new_days)]
+            few = self.newest.since(at - self.new_days * DAY, at)
             if selection is not None:
-                rows = rows[selection.allowed(len(index))[rows]]
+                few = few.take(selection.allowed(len(self.index))[few.rows])
             # To whom nothing is known to be alike, the newest.
-            known = np.isfinite(query).all() and len(rows)
-            like = index.vectors[CONTENT].scores(query, rows) if known else index.listed[rows] - at
-            short = lacking(index, rows, self.first_looks)
+            known = np.isfinite(query).all() and len(few.rows)
+            like = (few.vectors @ query).astype(float) if known else few.listed - at
+            short = np.maximum(self.first_looks - few.looks, 0.0)
             turns = drawn(short, self.found[NEW] // 2, seed_of(f"{request_id} new"))
-            # What has its turn comes first, whatever it is like; then what is most alike.
-            worth = like.astype(float)
-            worth[turns] = np.inf
-            best = Hits.best(np.arange(len(rows)), worth, self.found[NEW]).rows
-            hits.append(Hits.best(rows[best], like[best], self.found[NEW]))
+            hits.append(_with_turns(few.rows, like, turns, self.found[NEW]))
         return self._joined(hits, selections)
 
     def _joined(self, hits: list[Hits], selections: list[Selection | None]) -> Found:
@@ -126,6 +156,16 @@ class Retriever:
         # A filter has looked at the stock already, as it was told to.
         kept = self.index.for_sale[item] | chosen[request]
         return Found(request[kept], item[kept], score[kept])
+
+
+def _with_turns(rows: Array, like: Array, turns: Array, k: int) -> Hits:
+    """What has its turn, whatever it is like; then what is most alike."""
+    if len(rows) > k:
+        worth = like.copy()
+        worth[turns] = np.inf
+        kept = np.argpartition(-worth, k - 1)[:k]
+        rows, like = rows[kept], like[kept]
+    return Hits.best(rows, like, k)
 
 
 def _rows(selection: Selection) -> Array:
