@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from agora.point_in_time import TIME, point_in_time
+from agora.point_in_time import point_in_time
+from agora.schema import TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,6 +20,7 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
 
+from agora.schema import TIME
 from agora.stores.lake import UNREADABLE, file_paths, literal, quote
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 KNOWN_AT = "known_at"
 PARTITION = "feature_date"
-TIME = pl.Datetime("us", "UTC")
 # Half of DuckDB's row group: an Arrow table of one chunk would be scanned by one thread.
 CHUNK = 61_440
 # Where a row lies in the files. `row_number()` would say as much, on one thread.

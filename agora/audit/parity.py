@@ -26,7 +26,8 @@ from agora.audit.replay import (
 )
 from agora.candidates import FALLBACKS, KEPT
 from agora.pipeline import PipelineError, columns_of
-from agora.point_in_time import KNOWN_AT, TIME, point_in_time
+from agora.point_in_time import KNOWN_AT, point_in_time
+from agora.schema import TIME
 from agora.stores.indexes import IndexGoneError
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from agora.adjustments import Adjusted, AdjustmentsError, parted
 from agora.candidates import KEPT, POPULAR
 from agora.cascade import infer
 from agora.pipeline import columns_of, is_of_items, retrieved
-from agora.point_in_time import TIME, feature_files
+from agora.point_in_time import feature_files
+from agora.schema import TIME
 from agora.serving.requests import Requests
 from agora.stores import indexes
 from agora.stores.adjustments import read

@@ -13,7 +13,7 @@ from agora.audit.parity import SCORE_TOLERANCE
 from agora.audit.replay import Load, decide_again, differ, joined, offline, requests_of, used
 from agora.candidates import FALLBACKS
 from agora.pipeline import PipelineError
-from agora.point_in_time import TIME
+from agora.schema import TIME
 from agora.serving.golden import same
 from agora.stores.lake import literal, quote
 from agora.tables import TABLES

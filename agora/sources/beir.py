@@ -9,21 +9,21 @@ Reimers, Ruecklé, Srivastava, Gurevych: BEIR, 2021.)
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from agora.schema import dtype
-from agora.sources.source import Source, SourceError, Summary
-from agora.stores.landing import drop
+from agora.sources.landed import land_tables
+from agora.sources.source import Source, SourceError
 from agora.tables import MERCHANTS, MOST_TYPED, PRODUCTS, SEARCHES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from agora.sources.source import Summary
 
 KNOWN = datetime(2020, 1, 1, tzinfo=UTC)
 SELLER, NO_CURRENCY, LONGEST = "beir", "XXX", 10_000
@@ -90,14 +90,7 @@ def land(path: Path, landing: Path) -> Summary:
         PRODUCTS: products,
         SEARCHES: searches,
     }
-    files = 0
-    for table, rows in tables.items():
-        kinds = {column.name: dtype(column.kind) for column in table.all_columns}
-        typed = rows.select(pl.col(name).cast(kinds[name]) for name in rows.columns)
-        content = hashlib.sha256(typed.write_ipc(None).getvalue()).hexdigest()[:12]
-        files += drop(landing, table.name, KNOWN.date(), f"beir-{content}.parquet", typed)
-    counts = {table.name: rows.height for table, rows in tables.items()}
-    return Summary("beir", counts, files, KNOWN.date(), KNOWN.date() + timedelta(days=1))
+    return land_tables("beir", tables, landing)
 
 
 BEIR = Source("beir", "Documents and queries of a judged collection in BEIR's format.", land)

@@ -7,21 +7,19 @@ becomes known `LABEL_DELAY` after the payment, as in the book's own protocol.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from agora.schema import dtype
-from agora.sources.source import Source, SourceError, Summary
-from agora.stores.landing import drop
+from agora.sources.landed import land_tables
+from agora.sources.source import Source, SourceError
 from agora.tables import CARDS, CHARGEBACKS, CUSTOMERS, MERCHANTS, PAYMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agora.schema import Table
+    from agora.sources.source import Summary
 
 LABEL_DELAY = timedelta(days=7)
 UNKNOWN_COUNTRY = "ZZ"
@@ -49,11 +47,7 @@ def land(path: Path, landing: Path) -> Summary:
         PAYMENTS: _payments(payments),
         CHARGEBACKS: _chargebacks(payments),
     }
-    files = sum(_land_table(table, rows, landing) for table, rows in tables.items())
-    arrivals = pl.concat([rows["arrived_at"] for rows in tables.values()]).dt.date()
-    first, last = arrivals.min(), arrivals.max()
-    rows = {table.name: rows.height for table, rows in tables.items()}
-    return Summary("fraud-handbook", rows, files, first, last + timedelta(days=1))  # type: ignore[arg-type,operator]
+    return land_tables("fraud-handbook", tables, landing)
 
 
 FRAUD_HANDBOOK = Source(
@@ -140,23 +134,3 @@ def _first_seen(payments: pl.DataFrame, *keys: str) -> pl.DataFrame:
     midnight = pl.col("event_at").min().dt.truncate("1d").alias("event_at")
     seen = payments.group_by(keys).agg(midnight).sort("event_at", *keys)
     return seen.with_columns(arrived_at=pl.col("event_at"))
-
-
-def _land_table(table: Table, rows: pl.DataFrame, landing: Path) -> int:
-    """One file per arrival day, named by its content; returns how many are new."""
-    kinds = {column.name: dtype(column.kind) for column in table.all_columns}
-    ordered = rows.sort("arrived_at", *table.key).select(
-        pl.col(name).cast(kinds[name]) for name in table.names if name in rows.columns
-    )
-    days = ordered.with_columns(day=pl.col("arrived_at").dt.date()).partition_by(
-        "day", as_dict=True, include_key=False
-    )
-    return sum(
-        drop(landing, table.name, day, f"fraud-handbook-{_content(part)}.parquet", part)
-        for (day,), part in days.items()
-    )
-
-
-def _content(rows: pl.DataFrame) -> str:
-    """A short text that stands for the rows' values."""
-    return hashlib.sha256(rows.write_ipc(None).getvalue()).hexdigest()[:12]

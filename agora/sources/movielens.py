@@ -10,22 +10,20 @@ take such times for those of a clock that was not set. (Harper and Konstan: The 
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from agora.schema import dtype
-from agora.sources.source import Source, SourceError, Summary
-from agora.stores.landing import drop
+from agora.sources.landed import land_tables
+from agora.sources.source import Source, SourceError
 from agora.tables import CUSTOMERS, INTERACTIONS, MERCHANTS, PRODUCTS
 from agora.validation import EARLIEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agora.schema import Table
+    from agora.sources.source import Summary
 
 LIKED = 4.0
 SELLER, NO_CURRENCY, UNKNOWN_COUNTRY = "movielens", "XXX", "ZZ"
@@ -115,10 +113,7 @@ def land(path: Path, landing: Path) -> Summary:
         PRODUCTS: _products(rated, read_films(path)),
         INTERACTIONS: _interactions(rated),
     }  # fmt: skip
-    files = sum(_land_table(table, rows, landing) for table, rows in tables.items())
-    first, last = rated["event_at"].dt.date().min(), rated["event_at"].dt.date().max()
-    counts = {table.name: rows.height for table, rows in tables.items()}
-    return Summary("movielens", counts, files, first, last + timedelta(days=1))  # type: ignore[arg-type,operator]
+    return land_tables("movielens", tables, landing)
 
 
 MOVIELENS = Source("movielens", "Ratings of films: 100,000 by 943 users in the smallest set.", land)
@@ -180,23 +175,3 @@ def _columns(file: Path, separator: str, count: int) -> pl.DataFrame:
     lines = pl.Series("line", text.splitlines(), dtype=pl.String)
     fields = lines.str.split_exact(separator, count - 1).struct.unnest()
     return fields.rename(dict(zip(fields.columns, names, strict=True)))
-
-
-def _land_table(table: Table, rows: pl.DataFrame, landing: Path) -> int:
-    """One file per arrival day, named by its content; returns how many are new."""
-    kinds = {column.name: dtype(column.kind) for column in table.all_columns}
-    ordered = rows.sort("arrived_at", *table.key).select(
-        pl.col(name).cast(kinds[name]) for name in table.names if name in rows.columns
-    )
-    days = ordered.with_columns(day=pl.col("arrived_at").dt.date()).partition_by(
-        "day", as_dict=True, include_key=False
-    )
-    return sum(
-        drop(landing, table.name, day, f"movielens-{_content(part)}.parquet", part)
-        for (day,), part in days.items()
-    )
-
-
-def _content(rows: pl.DataFrame) -> str:
-    """A short text that stands for the rows' values."""
-    return hashlib.sha256(rows.write_ipc(None).getvalue()).hexdigest()[:12]

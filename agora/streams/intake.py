@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from agora.ingest.rejects import QUARANTINE
-from agora.schema import schema_of
+from agora.schema import TIME, schema_of
 from agora.streams.history import with_content
 from agora.streams.topics import AHEAD
 from agora.validation import validate
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from agora.streams.memory import Memory
     from agora.streams.topics import Topic
 
-TIME = pl.Datetime("us", "UTC")
 AGAIN = timedelta(hours=24)
 """How long a version is remembered to tell a repeated event from a new one."""
 REFUSED: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reasons": pl.List(pl.String())}

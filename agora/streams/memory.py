@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from agora.schema import TIME
 from agora.streams.history import History, with_content
 from agora.streams.models import moment
 
@@ -170,9 +171,6 @@ def landed_and_streamed(
     named = {"ids": pl.DataFrame({"id": ids})} if ids is not None else {}
     found = lake.query(sql, **named).cast({"event_at": TIME, "arrived_at": TIME})
     return with_content(found, topic).select(topic.columns)
-
-
-TIME = pl.Datetime("us", "UTC")
 
 
 def microseconds(length: timedelta) -> int:
