@@ -25,6 +25,7 @@ Array = np.ndarray[Any, Any]
 # A weight above this would let one click stand for a hundred lists.
 MOST_WEIGHT = 50.0
 DRAWS = 200
+LEAST_SUPPORT = 0.9
 
 
 def value(
@@ -33,9 +34,10 @@ def value(
     """Clicks per list by each estimate, and how much of the log speaks of the same lists.
 
     Empty where no propensities were logged. `effective_share` is what the weights are worth, as a
-    share of the log; `supported_share` the mean weight: 1 where the log could have shown all that
-    the pipeline would. Below, inverse propensities miss what was never shown, and doubly robust
-    says of it what the model of rewards does.
+    share of the log; `supported_share` is the mean weight: 1 where the log could have shown all
+    that the pipeline would. Far below 1 no estimate is given: inverse propensities miss what could
+    not be shown, doubly robust says of it what its model does, and neither interval holds the
+    truth.
 
     Args:
         pipeline: The pipeline.
@@ -61,19 +63,20 @@ def value(
         logged=lists.propensities[rows],
         target=(chance * same).sum(axis=1),
     )
-    every = np.column_stack([asked[row], items])
-    scores = _scores(pipeline, lists, chosen[row], every)
-    model = cross_fitted(
-        log.sessions, positions, log.rewards, scores[:, -1], scores[:, :-1], chance
-    )
+    weights = log.target / log.logged
+    support = float(weights.mean())
+    model = None
+    if support >= LEAST_SUPPORT:
+        scores = _scores(pipeline, lists, chosen[row], np.column_stack([asked[row], items]))
+        model = cross_fitted(
+            log.sessions, positions, log.rewards, scores[:, -1], scores[:, :-1], chance
+        )
     found = off_policy.estimates(log, model, most=MOST_WEIGHT, draws=DRAWS)
-    shares = {
-        "effective_share": found["ips"].effective / len(rows),
-        "supported_share": float(np.minimum(log.target / log.logged, MOST_WEIGHT).mean()),
-    }
+    shares = {"effective_share": found["ips"].effective / len(rows), "supported_share": support}
     return {
         f"clicks_per_list_{name}": Estimate(each.value, each.low, each.high)
         for name, each in found.items()
+        if name == "logged" or model is not None
     } | {name: Estimate(share, share, share) for name, share in shares.items()}
 
 

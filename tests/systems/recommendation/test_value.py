@@ -89,6 +89,17 @@ def test_intervals_hold_what_the_same_visitors_would_take_of_other_lists() -> No
     assert found["supported_share"].value == pytest.approx(1, abs=0.05)
 
 
+def test_of_lists_that_the_log_could_not_have_shown_nothing_is_estimated() -> None:
+    lists, _ = logged()
+    every = np.arange(len(lists))
+    made = instead(fitted(), lists.columns, every, PLACES)
+    # At every place a product that no pipeline shows.
+    foreign = replace(lists, keys=np.full(len(lists.keys), -1.0))
+    found = value(fitted(), foreign, made, every)
+    assert set(found) == {"clicks_per_list_logged", "effective_share", "supported_share"}
+    assert found["supported_share"].value == 0
+
+
 def test_a_log_without_propensities_says_nothing() -> None:
     lists, _ = logged()
     blind = replace(lists, propensities=np.full(len(lists.keys), np.nan))
