@@ -56,6 +56,8 @@ class Index:
         listed: Epoch seconds, (n,).
         for_sale: Whether it can be bought, (n,) bool.
         features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
+        logged: The same as the rankers read them.
+        log_price: (n,), NaN where there is none.
         popularity: Logarithm of what is taken, as far as its places explain it not, (n,).
     """
 
@@ -72,6 +74,10 @@ class Index:
         self.listed = frame[LISTED].to_numpy()
         self.for_sale = frame["stock"].to_numpy() > 0
         self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
+        self.logged = logged(self.features)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.log_price = np.log(self.price)
+        self.log_price[~np.isfinite(self.log_price)] = np.nan
         self.popularity = frame["popularity"].to_numpy()
         keys = frame[KEY].to_numpy()
         self._by_key = np.argsort(keys, kind="stable")
@@ -186,6 +192,14 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
         ],
         how="horizontal",
     )
+
+
+def logged(features: Array) -> Array:
+    """Columns `OF_ITEM` as the rankers read them: counts by their logarithm, (n, len(OF_ITEM))."""
+    found = np.array(features, dtype=float)
+    counts = found[:, : len(LOGGED)]
+    np.log1p(np.maximum(counts, 0.0, out=counts), out=counts)
+    return found
 
 
 def _codes(column: pl.Series) -> Array:

@@ -11,11 +11,11 @@ from agora.systems.recommendation.debuts import DAY
 from agora.systems.recommendation.features import (
     COUNTS,
     INPUTS,
-    LOGGED,
     OF_CUSTOMER,
     POPULAR,
     SPENT,
 )
+from agora.systems.recommendation.index import logged
 from agora.systems.recommendation.tastes import SPACES
 
 if TYPE_CHECKING:
@@ -53,44 +53,42 @@ def inputs_of(
             (m, len(OF_ITEM)).
         skipped: Strategies that did not answer: what they would say is not known.
     """
-    own = index.features[item] if features is None else features
-    counts, rates = own[:, : len(LOGGED)], own[:, len(LOGGED) :]
     numbers = dict(zip(OF_CUSTOMER.names, OF_CUSTOMER(columns), strict=True))
-    now = np.asarray(columns["event_at"])[request] / 1e6
-    price = index.price[item]
+    now = np.asarray(columns["event_at"]) / 1e6
+    price, spent = index.log_price[item], numbers[SPENT]
+    history = asked.history
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.log(price / numbers[SPENT][request])
-        logged = np.log(price)
-    nothing = np.full(len(item), np.nan)
-    found = np.column_stack(
-        [
-            *(
-                nothing
-                if space in skipped
-                else _product(asked.queries[space], index, space, request, item)
-                for space in SPACES
-            ),
-            nothing if POPULAR in skipped else index.popularity[item],
-            np.log1p(np.maximum(counts, 0.0)),
-            rates,
-            (now - index.listed[item]) / DAY,
-            np.where(np.isfinite(logged), logged, np.nan),
-            np.where(np.isfinite(ratio), ratio, np.nan),
-            _met(asked, request, item, index),
-            asked.history.known.sum(axis=1)[request],
-            np.where(asked.history.known[:, 0], asked.history.ages[:, 0] / MINUTE, np.nan)[request],
-            *(np.log1p(np.maximum(numbers[name], 0.0))[request] for name in COUNTS),
-        ]
-    )
-    assert found.shape[1] == len(INPUTS), "as many columns as names"
+        usual = np.log(spent)
+    found = np.empty((len(item), len(INPUTS)))
+    at = 0
+    for column in (
+        *(
+            None
+            if space in skipped
+            else _product(asked.queries[space], index, space, request, item)
+            for space in SPACES
+        ),
+        None if POPULAR in skipped else index.popularity[item],
+        index.logged[item] if features is None else logged(features),
+        (now[request] - index.listed[item]) / DAY,
+        price,
+        price - np.where(np.isfinite(usual), usual, np.nan)[request],
+        _met(asked, request, item, index),
+        history.known.sum(axis=1)[request],
+        np.where(history.known[:, 0], history.ages[:, 0] / MINUTE, np.nan)[request],
+        np.log1p(np.maximum([numbers[name] for name in COUNTS], 0.0)).T[request],
+    ):
+        width = 1 if column is None or column.ndim == 1 else column.shape[1]
+        place = found[:, at] if width == 1 else found[:, at : at + width]
+        place[...] = np.nan if column is None else column.reshape(place.shape)
+        at += width
+    assert at == len(INPUTS), "as many columns as names"
     return found
 
 
 def _product(queries: Array, index: Index, space: str, request: Array, item: Array) -> Array:
-    vectors = index.vectors[space].of(item)
     # Row by row, as a product of matrices would depend on who else asks.
-    found = np.einsum("ij,ij->i", queries[request].astype(float), vectors.astype(float))
-    return np.asarray(found)
+    return np.einsum("ij,ij->i", queries[request], index.vectors[space].of(item))
 
 
 def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:
@@ -99,20 +97,38 @@ def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:
     known = rows >= 0
     place = np.where(known, rows, 0)
     weight = WORTH[history.kinds] * 0.5 ** (history.ages / HALF_LIFE) * known
-    total = np.maximum(weight.sum(axis=1), 1e-12)[request]
-    category = np.where(known, index.categories[place], -1)[request]  # (m, L)
-    seller = np.where(known, index.sellers[place], -1)[request]
-    same = category == index.categories[item][:, None]
-    mine = weight[request]
-    met = rows[request] == item[:, None]
-    ages = np.where(met, history.ages[request], np.inf).min(axis=1, initial=np.inf)
-    return np.column_stack(
-        [
-            (mine * same).sum(axis=1) / total,
-            same[:, 0] if same.shape[1] else np.zeros(len(item)),
-            (mine * (seller == index.sellers[item][:, None])).sum(axis=1) / total,
-            met.sum(axis=1),
-            np.where(met, history.kinds[request] + 1, 0).max(axis=1, initial=0),
-            np.where(np.isfinite(ages), ages / DAY, np.nan),
-        ]
-    )
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    category, own = np.where(known, index.categories[place], -1), index.categories[item]
+    seller = np.where(known, index.sellers[place], -1)
+    found = np.empty((len(item), 6))
+    found[:, 0] = _share(category, weight, request, own)
+    found[:, 1] = category[request, 0] == own if rows.shape[1] else 0.0
+    found[:, 2] = _share(seller, weight, request, index.sellers[item])
+    found[:, 3:] = 0.0, 0.0, np.nan
+    # Few candidates were met: only these are looked at.
+    which, step = np.nonzero(rows[request] == item[:, None])
+    of = request[which]
+    np.add.at(found[:, 3], which, 1.0)
+    np.maximum.at(found[:, 4], which, history.kinds[of, step] + 1.0)
+    np.fmin.at(found[:, 5], which, history.ages[of, step] / DAY)
+    return found
+
+
+def _share(codes: Array, weight: Array, request: Array, own: Array) -> Array:
+    """Weight of the history's steps that have each candidate's code, (m,).
+
+    Args:
+        codes: Of the steps, (n, L); below nought where there is none.
+        weight: Of the steps, (n, L).
+        request: Of each candidate.
+        own: Code of each candidate.
+    """
+    many = max(int(codes.max(initial=0)), int(own.max(initial=0))) + 1
+    pairs = (np.arange(len(codes))[:, None] * many + codes)[codes >= 0]
+    held, place = np.unique(pairs, return_inverse=True)
+    if not len(held):
+        return np.zeros(len(own))
+    total = np.bincount(place, weight[codes >= 0])
+    wanted = request * many + own
+    at = np.searchsorted(held, wanted).clip(max=len(held) - 1)
+    return np.where(held[at] == wanted, total[at], 0.0)
