@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from agora.commands import audit, beir, keys, models, movielens, simulation
+from agora.commands import audit, beir, indexes, keys, models, movielens, simulation
 from agora.commands.terminal import console, fail, system_of
 from agora.settings import settings
 
@@ -29,6 +29,7 @@ app.add_typer(simulation.app, name="simulate")
 for command in (
     audit.trace,
     audit.cost,
+    indexes.index,
     models.backtest,
     models.history,
     models.stream,

@@ -51,6 +51,7 @@ def test_help_names_every_command() -> None:
         "history",
         "backtest",
         "stream",
+        "index",
     ):
         assert command in words
 
@@ -76,6 +77,8 @@ def test_help_names_every_command() -> None:
         (("keys", "rotate", "nobody"), "agora keys create"),
         (("benchmark", "fraudbook", "x"), "choose one of fraud-handbook"),
         (("new-system", "Churn-2"), "lower-case letters and digits"),
+        (("index", "fraud"), "does not choose from items"),
+        (("index", "search"), "no model 'champion'"),
         (("simulate", "--fraud-share", "0.5"), "fraud_share: must lie between"),
         (("simulate", "--drift-at", "tomorrow"), "drift-at"),
     ],
