@@ -1,4 +1,4 @@
-"""New products: which they are, and how many of their first looks they still lack."""
+"""New products: which they are, and which of them still lack first looks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def is_new(index: Index, rows: Array, at: float, days: float) -> Array:
     return np.asarray((age >= 0) & (age < days * DAY))
 
 
-def lacking(index: Index, rows: Array, first_looks: int) -> Array:
-    """How many of its first looks each product lacks, as of the index, (n,).
+def lacks_looks(index: Index, rows: Array, first_looks: int) -> Array:
+    """Whether each product lacks first looks, as of the index, (n,) bool.
 
     Args:
         index: The products.
         rows: Rows of the index, (n,).
         first_looks: Times that a product is shown before it must earn its places.
     """
-    return np.asarray(np.maximum(first_looks - index.features[rows, SHOWN], 0.0))
+    return np.asarray(index.features[rows, SHOWN] < first_looks)

@@ -12,7 +12,7 @@ import numpy as np
 
 from agora.ranking.diversity import rerank
 from agora.ranking.exploration import drawn, seed_of
-from agora.systems.recommendation.debuts import is_new, lacking
+from agora.systems.recommendation.debuts import is_new, lacks_looks
 from agora.systems.recommendation.features import CONTENT, NEW
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Lister:
         """
         index, rules = self.index, self.params.rules
         fresh = is_new(index, ranked.items, at, self.params.new_days)
-        short = lacking(index, ranked.items, self.params.first_looks) * fresh
-        turns = drawn(short, len(short), seed_of(f"{request_id} debut"))
+        short = fresh & lacks_looks(index, ranked.items, self.params.first_looks)
+        turns = drawn(short.astype(float), len(short), seed_of(f"{request_id} debut"))
         quota = rules.fresh * k // QUOTA_OF
         has_turn = np.zeros(len(fresh), bool)
         has_turn[turns[:quota]] = True

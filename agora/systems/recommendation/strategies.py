@@ -143,7 +143,7 @@ class Retriever:
             # To whom nothing is known to be alike, the newest.
             known = np.isfinite(query).all() and len(few.rows)
             like = (few.vectors @ query).astype(float) if known else few.listed - at
-            short = np.maximum(self.first_looks - few.looks, 0.0)
+            short = (few.looks < self.first_looks).astype(float)
             turns = drawn(short, self.found[NEW] // 2, seed_of(f"{request_id} new"))
             hits.append(_with_turns(few.rows, like, turns, self.found[NEW]))
         return self._joined(hits, selections)
