@@ -16,6 +16,8 @@ NEW = {"churn": "decision", "bundles": "list"}
 # Lines must stay short, and whole, with the shortest names and the longest.
 NAMES = ("abc", "churn", "b" * 20)
 CONTRACT = (
+    "tests/systems/test_every_record.py",
+    "tests/systems/test_every_dataset.py",
     "tests/systems/test_every_system.py",
     "tests/systems/test_every_items_system.py",
     "tests/test_definitions.py::test_every_system_has_the_whole_life_of_a_model",
