@@ -33,7 +33,7 @@ class Memory:
     """Events held in memory, backed by those of the lake.
 
     Args:
-        lake: Where older events are: `stream/<topic>` and `marts/<topic>`.
+        lake: Where older events are: `stream/<topic>`, `marts/<topic>` and `raw/<topic>`.
         topic: Whose events.
         now: Arrival of the first event to be taken, in microseconds.
     """
@@ -150,12 +150,15 @@ def landed_and_streamed(
         since: Only those made after it, in microseconds.
     """
     # What was streamed and has landed since stands in both; the stream's row has the event's key.
-    sources = {f"stream.{topic.name}": "event_key", f"marts.{topic.name}": topic.id}
+    # Raw knows what was ingested since the mart was built.
+    sources = {"stream": "event_key", "marts": topic.id, "raw": topic.id}
     columns = ", ".join(topic.table.names)
     parts = [
-        f"select {columns}, {key} as event_key, arrival_date, {rank} as rank from {table}"
-        for rank, (table, key) in enumerate(sources.items())
-        if lake.exists(table.replace(".", "/"))
+        f"select {columns}, {key} as event_key, arrival_date, {rank} as rank "
+        f"from {layer}.{topic.name}"
+        + (f" where arrival_date >= date '{_built(lake, topic)}'" if layer == "raw" else "")
+        for rank, (layer, key) in enumerate(sources.items())
+        if lake.exists(f"{layer}/{topic.name}")
     ]
     if not parts:
         return topic.nothing
@@ -171,6 +174,13 @@ def landed_and_streamed(
     named = {"ids": pl.DataFrame({"id": ids})} if ids is not None else {}
     found = lake.query(sql, **named).cast({"event_at": TIME, "arrived_at": TIME})
     return with_content(found, topic).select(topic.columns)
+
+
+def _built(lake: Lake, topic: Topic) -> str:
+    """The last day of the mart, which may not have been over."""
+    mart = f"marts/{topic.name}"
+    days = lake.table(mart).partitions() if lake.exists(mart) else []
+    return max((str(day["arrival_date"]) for day in days), default="1970-01-01")
 
 
 def microseconds(length: timedelta) -> int:
