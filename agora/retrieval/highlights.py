@@ -33,6 +33,8 @@ class Highlighter:
         self._wanted = {
             stem for group in reading.groups for said, _ in group for stem in analyzer.stems(said)
         }
+        # Titles of one answer share most of their words.
+        self._known: dict[str, bool] = {}
 
     def __call__(self, text: str | None, longest: int = 200) -> str:
         """The piece of a text around the query's words, as HTML with the words in `<em>`.
@@ -48,9 +50,12 @@ class Highlighter:
         return _marked(text, found, longest)
 
     def _is_wanted(self, word: str) -> bool:
-        # A lone surrogate cannot be written as UTF-8.
-        word = word if word.isascii() else word.encode("utf-8", "ignore").decode()
-        return not self._wanted.isdisjoint(self._stems(word))
+        found = self._known.get(word)
+        if found is None:
+            # A lone surrogate cannot be written as UTF-8.
+            stems = self._stems(word.encode("utf-8", "ignore").decode())
+            found = self._known[word] = not self._wanted.isdisjoint(stems)
+        return found
 
 
 def highlight(analyzer: Analyzer, reading: Reading, text: str | None, longest: int = 200) -> str:

@@ -168,6 +168,10 @@ class Lexical:
                 break
         return Hits(left.rows[:k], left.scores[:k])
 
+    def frequent(self, k: int) -> list[str]:
+        """The k words that most documents have, the most frequent first."""
+        return self._interpreter.speller.frequent(k)
+
     def completions(self, prefix: str, k: int, among: str = "") -> list[tuple[str, int]]:
         """Words that begin so, with the number of documents, the frequent first.
 

@@ -40,7 +40,11 @@ class Reading:
 
 
 class Interpreter:
-    """Reads queries for one index."""
+    """Reads queries for one index.
+
+    Attributes:
+        speller: Its words.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class Interpreter:
         schema: Any,
         searcher: Any,
     ) -> None:
-        self._fields, self._analyzer, self._speller = fields, analyzer, speller
+        self._fields, self._analyzer, self.speller = fields, analyzer, speller
         self._schema, self._searcher = schema, searcher
         # By stems: who types the plural means the same.
         self._synonyms: dict[str, tuple[str, ...]] = {}
@@ -100,7 +104,7 @@ class Interpreter:
 
     def _choices(self, word: str) -> tuple[list[tuple[str, float]], str]:
         """Texts that stand for a word with their weights, and the likeliest one."""
-        speller = self._speller
+        speller = self.speller
         if speller.count(word) or not self._analyzer.stems(word) or self._beside(word):
             return [(word, 1.0), *self._beside(word)], word
         if parts := speller.parts(word):
@@ -141,7 +145,7 @@ class Interpreter:
         telling = [
             group
             for group in reading.groups
-            if group and self._speller.count(group[0][0]) <= COMMON * documents
+            if group and self.speller.count(group[0][0]) <= COMMON * documents
         ]
         return telling or list(reading.groups)
 

@@ -40,6 +40,11 @@ class Speller:
         """Documents that have the word; 0 for an unknown one."""
         return self._known.get(word, 0)
 
+    def frequent(self, k: int) -> list[str]:
+        """The k words that most documents have, the most frequent first."""
+        order = np.argsort(-self.counts, kind="stable")[:k]
+        return [self.words[row] for row in order.tolist()]
+
     def choices(self, word: str) -> list[tuple[str, int]]:
         """Known words that an unknown one may stand for, with their edits; best first."""
         if len(word) < SHORTEST or any(map(str.isdigit, word)):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agora.adjustments import AdjustmentsError
 from agora.pipeline import is_of_items
 from agora.serving.breakers import CLOSED
-from agora.serving.golden import first_difference
+from agora.serving.golden import answer_of, first_difference, golden_requests
 from agora.serving.lookups import STORE
 from agora.serving.predictor import Predictor
 from agora.serving.repeats import Repeats
@@ -188,10 +188,20 @@ class Live:
         return self._around(pipeline)
 
     def _around(self, pipeline: Pipeline) -> Predictor:
+        self._warm(pipeline)
         return Predictor(
             self.system, pipeline, self._online, self._log,
             observer=self._observer, repeats=self._repeats, remotes=self._remotes,
         )  # fmt: skip
+
+    def _warm(self, pipeline: Pipeline) -> None:
+        """Answer golden requests once: the first of a new index read it from disk."""
+        for request in golden_requests(self.system):
+            try:
+                answer_of(self.system, pipeline, request)
+            except Exception as error:
+                # It may still answer others, and the rungs below it answer all.
+                logger.warning("%s: a golden request: %s", self.system.name, type(error).__name__)
 
     def _refresh(self) -> None:
         """Take what is now in force around the same model; what was before stays if it is torn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online, stop_online
 from agora.systems.search import SYSTEM
+from tests.bentos.item_services import listening
 from tests.bentos.searching import Service, serving
 from tests.systems.search.shop import catalogue, nouns
 
@@ -53,8 +55,11 @@ def test_a_search_is_answered_and_logged(service: Service) -> None:
 
 
 def test_other_words_and_typing_errors_find_it_too(service: Service) -> None:
+    _, seat = service.search("armchair")
+    assert nouns(seat).count("sofa") >= 8
+    assert {item["source"] for item in seat["items"]} == {"semantic"}
     _, couch = service.search("couch")
-    assert nouns(couch).count("sofa") >= 8
+    assert "<em>sofa</em>" in couch["items"][0]["highlight"], "a synonym"
     _, typed = service.search("gutar", facets=True)
     assert (typed["corrected"], typed["query_used"]) == (True, "guitar")
     assert typed["facets"]["category"][0]["value"] == "music"
@@ -221,5 +226,34 @@ def test_without_the_encoder_words_alone_answer_and_it_is_said(tmp_path: Path) -
         assert status == 200
         assert (answer["degraded"], answer["fallbacks"]) == (True, ["semantic"])
         assert set(nouns(answer)) == {"guitar"}
-        status, answer = alone.search("couch")
+        status, answer = alone.search("armchair")
         assert (status, answer["items"]) == (200, [])
+
+
+def test_an_index_that_is_missing_altogether_or_of_another_model_is_not_taken(
+    tmp_path: Path,
+) -> None:
+    def problem(service: Service) -> str:
+        return service.ask("GET", "/model", role="operator")[1]["index"]["problem"] or ""
+
+    with serving(tmp_path) as alone:
+        settings, model = alone.settings, alone.model
+        pipeline = SYSTEM.load(model)
+        indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
+        until(lambda: alone.search("lamp")[1]["model_version"] == "1+i1")
+        pipeline.version = "9"
+        indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
+        until(lambda: "of model 9, not of 1" in problem(alone))
+        shutil.rmtree(settings.indexes / SYSTEM.name / "1")
+        shutil.rmtree(settings.indexes / SYSTEM.name / "2")
+        until(lambda: "index 2: is not there" in problem(alone) or "of model 9" in problem(alone))
+        status, answer = alone.search("guitar")
+        assert (status, answer["model_version"], answer["degraded"]) == (200, "1+i1", False)
+    # The keys of the tests are made again.
+    settings.keys.unlink()
+    with listening(Service, SYSTEM, settings, model) as again:
+        status, answer = again.search("guitar")
+        assert (status, answer["model_version"], answer["degraded"]) == (200, "1", False)
+        assert len(answer["items"]) == 10
+        assert "index 2: is not there" in problem(again)
+        stop_online(settings)

@@ -38,6 +38,9 @@ def history_of(columns: Columns) -> History:
     keys, kinds, times = steps_of(columns)
     # Most visitors did little: what is empty for all is not worked out.
     some = ~np.isnan(keys).all(axis=0)
+    if not some.any():
+        nothing = np.empty((len(keys), 0))
+        return History(nothing, nothing, nothing)
     keys, kinds, times = keys[:, some], kinds[:, some], times[:, some]
     known = ~np.isnan(keys) & ~again(keys, kinds)
     ages = np.where(known, np.maximum(now[:, None] - np.nan_to_num(times), 0.0), 0.0)

@@ -39,6 +39,8 @@ VOLUME = [OF_ITEM.index(name) for name in (
     "product_click_count_30d", "product_purchase_count_30d", RATE,
 )]  # fmt: skip
 PURCHASE = 10.0  # Clicks as which a purchase counts.
+# The most popular products, among which those with a query's words are looked for one by one.
+LOOKED_AT = 50_000
 
 
 class Index:
@@ -64,6 +66,8 @@ class Index:
         features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
         usual: Mean rate of clicks.
         popularity: Logarithm of what is taken, (n,).
+        ordered: Rows, the most popular first, (n,).
+        wanted: The first of them that can be bought.
         names: Categories by code.
         categories: Code of the category, (n,).
         sellers: Code of the seller, (n,).
@@ -96,6 +100,8 @@ class Index:
         rates = rates[~np.isnan(rates)]
         self.usual = float(rates.mean()) if len(rates) else 0.0
         self.popularity = popularity_of(self.features, self.usual)
+        self.ordered = np.argsort(-self.popularity, kind="stable")
+        self.wanted = self.ordered[self.for_sale[self.ordered]][:LOOKED_AT]
         self.names, self.categories = _coded(frame["category"])
         self.sellers = _coded(frame["merchant_id"])[1]
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -11,6 +11,7 @@ import polars as pl
 
 from agora.retrieval.highlights import OPEN, Highlighter
 from agora.systems.search.features import LEXICAL, SEMANTIC
+from agora.systems.search.index import LOOKED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,16 +91,18 @@ class Lister:
     def popular(
         self, query: Understood, filters: Mapping[str, Any] | None, k: int
     ) -> tuple[list[Item], Array]:
-        """The most popular of what has the words in its title, and all rows that do."""
+        """The most popular of what has the words in its title, and all rows that do.
+
+        It answers when nothing else has the time: of many products the most popular are looked at.
+        """
         index = self.index
-        selection = index.select(filters)
-        left = np.flatnonzero(
-            index.for_sale if selection is None else selection.allowed(len(index))
-        )
+        selection, left = index.select(filters), index.wanted
+        if selection is not None:
+            left = index.ordered[selection.allowed(len(index))[index.ordered]][:LOOKED_AT]
         held = index.title_words.held(left, query.groups[0])
         count = held.sum(axis=1)
         found = left[(count > 0) & (count == count.max(initial=0))]
-        best = found[np.lexsort((found, -index.popularity[found]))][:k]
+        best = found[:k]
         return self.items(query, best, index.popularity[best], [POPULAR] * len(best)), found
 
     def kept(self, items: Sequence[Item], filters: Mapping[str, Any] | None, k: int) -> list[Item]:

@@ -197,6 +197,7 @@ class SearchPipeline:
             opened = Meaning.open(self.params.encoder, quantised=self.params.quantised)
             other._meaning = replace(opened, projection=self._meaning.projection)
         other._use(Index.load(folder))
+        other._retriever.warm()
         return other
 
     def save(self, folder: Path) -> None:
@@ -243,6 +244,7 @@ class SearchPipeline:
             FirstTier.load(folder), Boosters.load(folder), pipeline.params.linear, (first, trees)
         )
         pipeline._use(Index.load(folder / INDEX))
+        pipeline._retriever.warm()
         return pipeline
 
     def importance(self) -> dict[str, float]:
