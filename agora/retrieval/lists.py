@@ -104,7 +104,8 @@ class Lists:
             return np.empty(0, np.int64)
         bits = np.packbits(mask, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
-        params = faiss.SearchParametersIVF(nprobe=len(chosen), sel=selector)
+        settings: dict[str, Any] = {"nprobe": len(chosen), "sel": selector}
+        params = faiss.SearchParametersIVF(**settings)
         most = min(SPARE * k, self.index.ntotal)
         found, rows = np.empty(most, np.float32), np.empty(most, np.int64)
         asked, given = (turned, most, chosen, scores), (found, rows)
@@ -131,7 +132,8 @@ class Lists:
         """Rows of each query's hits in so many lists."""
         import faiss
 
-        params = faiss.SearchParametersIVF(nprobe=visited)
+        settings: dict[str, Any] = {"nprobe": visited}
+        params = faiss.SearchParametersIVF(**settings)
         turned = self.turning.queries(queries)
         rows = self.index.search(turned, min(SPARE * k, self.index.ntotal), params=params)[1]
         return [each[each >= 0] for each in rows]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXACT = 50_000
 # Rows left by a filter below which comparing each is quicker than the lists.
 GATHERED, AT_ONCE = 131_072, 4_096
+PAGE = 4_096
 # Hits that recall is measured at, unless it is said how many will be asked for.
 DEPTH = 1_000
 MATRIX, ALIVE, CONFIGURATION = "vectors.npy", "alive.npy", "vectors.json"
@@ -108,6 +109,16 @@ class Vectors:
         """Share of the exact hits that the lists found at the build; 1 where there are none."""
         return 1.0 if self._lists is None else self._lists.recall
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether there are lists: what is few is compared one by one."""
+        return self._lists is not None
+
+    @property
+    def late(self) -> int:
+        """Vectors that came since the build: each is compared in every search."""
+        return len(self._tail.rows)
+
     def __len__(self) -> int:
         return int(np.count_nonzero(self._alive)) + len(self._tail.rows)
 
@@ -154,7 +165,7 @@ class Vectors:
             at = np.searchsorted(self._tail.rows, rows).clip(max=len(self._tail.rows) - 1)
             newer = self._tail.rows[at] == rows
             found[newer] = self._tail.vectors[at[newer]]
-        return found
+        return np.asarray(found)
 
     def changed(self, rows: Array, vectors: Array, deleted: Array | None = None) -> Self:
         """Another one, with vectors added, those of known rows replaced, and others deleted."""
@@ -197,7 +208,7 @@ class Vectors:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; the matrix stays on disk and is read where it is asked for.
+        """Read what `save` wrote; the matrix stays a file's memory, which can be given back.
 
         Raises:
             RetrievalError: A file is missing or torn.
@@ -212,18 +223,25 @@ class Vectors:
             raise RetrievalError(f"{folder}: the vectors cannot be read ({error})") from error
         if matrix.shape != (said.items, said.width) or len(alive) != said.items:
             raise RetrievalError(f"{folder}: the vectors are not those that were saved")
-        return cls(np.asarray(matrix), alive, tail, lists)
+        found = np.asarray(matrix)
+        # Each page once, in order: else the first searches wait for the disk, page by page.
+        found[:: max(PAGE // max(found.strides[0], 1), 1), :1].sum()
+        return cls(found, alive, tail, lists)
 
     def _main(self, query: Array, k: int, selection: Selection | None) -> Hits:
         """The k best of the matrix."""
         if selection is not None and selection.rows is not None:
             rows = selection.rows[selection.rows < len(self._matrix)]
             return self._best(rows[self._alive[rows]], query, k)
-        mask = self._mask(selection)
         if self._lists is None:
-            rows = np.arange(len(self._matrix)) if mask is None else np.flatnonzero(mask)
-            return Hits.best(rows, (self._matrix @ query)[rows], k)
-        if mask is not None and np.count_nonzero(mask) <= GATHERED:
+            mask = self._alive if selection is None else self._allowed(selection)
+            return Hits.best(rows := np.flatnonzero(mask), (self._matrix @ query)[rows], k)
+        if selection is None:
+            # What was deleted since the build is little, and left out of what is found.
+            rows = self._lists.search(query, k, None)
+            return self._best(rows if self._all_alive else rows[self._alive[rows]], query, k)
+        mask = self._allowed(selection)
+        if np.count_nonzero(mask) <= GATHERED:
             return self._best(np.flatnonzero(mask), query, k)
         return self._best(self._lists.search(query, k, mask), query, k)
 
@@ -247,9 +265,7 @@ class Vectors:
             rows, scores = rows[kept], scores[kept]
         return Hits(rows, scores.astype(np.float64))
 
-    def _mask(self, selection: Selection | None) -> Any | None:
-        """By row of the matrix whether it may be found; None for all."""
-        if selection is None:
-            return None if self._all_alive else self._alive
+    def _allowed(self, selection: Selection) -> Array:
+        """By row of the matrix whether it may be found."""
         mask = selection.allowed(len(self._matrix))
-        return mask if self._all_alive else mask & self._alive
+        return mask if self._all_alive else np.asarray(mask & self._alive)

@@ -29,6 +29,10 @@ MATRIX, QUERIES = clustered(ITEMS), clustered(20, seed=1)
 
 @pytest.fixture(params=["exact", "lists"], scope="module")
 def built(request: pytest.FixtureRequest) -> Iterator[Vectors]:
+    import faiss
+
+    # Threads that wait for each other cost more than so few items.
+    faiss.omp_set_num_threads(1)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(module, "EXACT", 1_000 if request.param == "lists" else 10**9)
         # Else a filter of a few thousand items would be compared one by one.

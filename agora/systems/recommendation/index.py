@@ -48,7 +48,8 @@ class Index:
         attributes: What filters ask for.
 
     Attributes:
-        ids: Product ids, objects (n,).
+        frame: What it was made of.
+        ids: Product ids, objects (n,); None for what is gone from the catalogue.
         titles: Objects (n,).
         categories: Code of the category, (n,).
         sellers: Code of the seller, (n,).
@@ -64,7 +65,7 @@ class Index:
     def __init__(
         self, frame: pl.DataFrame, vectors: Mapping[str, Vectors], attributes: Attributes
     ) -> None:
-        self._frame = frame
+        self.frame = frame
         self.vectors, self.attributes = dict(vectors), attributes
         self.ids = np.array(frame["product_id"].to_list(), dtype=object)
         self.titles = np.array(frame["title"].to_list(), dtype=object)
@@ -143,7 +144,7 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write plain files."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._frame.write_parquet(folder / ITEMS)
+        self.frame.write_parquet(folder / ITEMS)
         (folder / "filters").mkdir()
         self.attributes.save(folder / "filters")
         for name, vectors in self.vectors.items():

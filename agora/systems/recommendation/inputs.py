@@ -88,7 +88,8 @@ def inputs_of(
 
 def _product(queries: Array, index: Index, space: str, request: Array, item: Array) -> Array:
     # Row by row, as a product of matrices would depend on who else asks.
-    return np.einsum("ij,ij->i", queries[request], index.vectors[space].of(item))
+    vectors = index.vectors[space].of(item)
+    return np.asarray(np.einsum("ij,ij->i", queries[request], vectors))
 
 
 def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:

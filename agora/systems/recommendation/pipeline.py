@@ -38,6 +38,7 @@ from agora.systems.recommendation.params import Params
 from agora.systems.recommendation.strategies import Newest, Retriever
 from agora.systems.recommendation.tastes import SPACES, Tastes
 from agora.systems.recommendation.tiers import ITEM, REQUEST, FirstStage, TreesStage
+from agora.systems.recommendation.update import updated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -194,10 +195,13 @@ class RecommendationPipeline:
         return self._outputs([(items, float(kept["score"]), filters, k)]) if items else None
 
     def with_items(self, items: pl.DataFrame) -> Self:
-        """The same models over a new index."""
+        """The same models over a new index: this one changed where little differs."""
         other, frame = copy(self), frame_of(items)
-        matrices = self.tastes_.matrices(frame)
-        other._use(Index.of(frame, matrices, self.params.found, self.asked_))
+        found = updated(self.index_, frame, self.tastes_)
+        if found is None:
+            matrices = self.tastes_.matrices(frame)
+            found = Index.of(frame, matrices, self.params.found, self.asked_)
+        other._use(found)
         return other
 
     def save_index(self, folder: Path) -> None:
