@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 SEED, HISTORY, DAYS, SESSIONS, CUSTOMERS = 7, 42, 14, 400, 4_000
-SHARE = 0.08
-"""Of the places: the rules keep one of twelve."""
+NEW_DAYS, SHARE = 14, 0.08
+"""Days for which a product is new, and the share of places: the rules keep one of twelve."""
 SOON, IN_TIME = (3, 0.95), (7, 0.9)
 """Days after its listing, and the share of new products that by then were shown at all, and had
 all of their first looks."""
@@ -117,28 +117,45 @@ def _exposure(lake: Lake, ours: Fortnight, days: list[date], looks: int) -> list
     listed = catalogue(lake, end).select("product_id", "listed_at", "stock")
     lists = ours.lists.join(listed, on="product_id")
     age = pl.col("at") - pl.col("listed_at")
-    share = float((lists.select(age)["at"] < timedelta(days=14)).mean())
-    of_shop = float((listed["listed_at"] > end - timedelta(days=14)).mean())
+    share = float((lists.select(age)["at"] < timedelta(days=NEW_DAYS)).mean())
+    of_shop = float((listed["listed_at"] > end - timedelta(days=NEW_DAYS)).mean())
     rows = [
         _row("new products' share of places", share, f"{of_shop:.3f} of the shop", SHARE,
              met=share >= SHARE),
     ]  # fmt: skip
     sold = listed.filter(pl.col("stock").fill_null(1) > 0, pl.col("listed_at") >= begin)
+    kept = ours.lists["list_id"].n_unique()
     for (within, target), least in ((SOON, 1), (IN_TIME, looks)):
-        # The index is made at midnight: the first day begins with it.
-        until = pl.col("listed_at").dt.truncate("1d") + timedelta(days=1 + within)
-        due = sold.with_columns(until=until).filter(pl.col("until") <= end)
-        seen = ours.frames["impressions"].join(due, on="product_id").filter(
-            pl.col("event_at") < pl.col("until")
-        )  # fmt: skip
-        shown = seen.group_by("product_id").len().filter(pl.col("len") >= least)
-        found = len(shown) / max(len(due), 1)
-        named = "at least once" if least == 1 else f"{least} times"
+        due, found = _seen(ours.frames["impressions"], sold, end, within, least)
+        # Each list keeps one place for new products: a quiet shop has fewer than they need.
+        times = "once" if least == 1 else f"{least} times"
+        possible = due > 0 and kept >= least * len(sold)
         rows.append(
-            _row(f"new products shown {named} within {within} days", found,
-                 f"{len(due):,} listed", target, met=found >= target)
+            _row(
+                f"new products shown {times} within {within} days",
+                found, f"{due:,} listed; {kept:,} places kept, {least * len(sold):,} needed",
+                target if possible else None, met=found >= target if possible else None,
+            )
         )  # fmt: skip
     return rows
+
+
+def _seen(
+    shown: pl.DataFrame, sold: pl.DataFrame, end: datetime, within: int, least: int
+) -> tuple[int, float]:
+    """How many products were listed so many days ago or earlier, and which share was seen by then.
+
+    The index is made at midnight: the first day begins with it.
+    """
+    until = pl.col("listed_at").dt.truncate("1d") + timedelta(days=1 + within)
+    due = sold.with_columns(until=until).filter(pl.col("until") <= end)
+    times = (
+        shown.join(due, on="product_id")
+        .filter(pl.col("event_at") < pl.col("until"))
+        .group_by("product_id")
+        .len()
+    )
+    return len(due), len(times.filter(pl.col("len") >= least)) / max(len(due), 1)
 
 
 def _off_policy(ours: Fortnight) -> list[Row]:
