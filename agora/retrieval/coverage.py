@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 
 CODES, STEMS = "codes.npy", "stems.json"
 NOTHING = -1
+# Texts that are cut into words at once.
+BLOCK = 100_000
 
 
 class Coverage:
@@ -49,27 +51,20 @@ class Coverage:
             texts: One per row.
             longest: Words that are kept of each.
         """
-        frame = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).with_row_index("row")
-        words = frame.select(
-            "row", pl.col("text").str.to_lowercase().str.extract_all(r"\w+").alias("word")
-        ).explode("word").drop_nulls("word")  # fmt: skip
-        known = words["word"].unique().sort()
-        # Each word once: texts share theirs.
-        cut = [" ".join(analyzer.stems(word)) for word in known.to_list()]
-        stems = pl.DataFrame({"word": known, "stem": pl.Series(cut, dtype=pl.String)})
-        held = (
-            words.join(stems.filter(pl.col("stem") != ""), on="word", maintain_order="left")
-            .unique(["row", "stem"], keep="first", maintain_order=True)
-            .with_columns(place=pl.int_range(pl.len()).over("row"))
-            .filter(pl.col("place") < longest)
-        )
-        counts = held["stem"].value_counts().sort("stem")
-        names = counts["stem"].to_list()
-        codes = np.full((len(texts), longest), NOTHING, np.int32)
-        if names:
-            code = held["stem"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
-            codes[held["row"].to_numpy(), held["place"].to_numpy()] = code.to_numpy()
-        return cls(codes, dict(zip(names, counts["count"].to_list(), strict=True)))
+        column = pl.Series("text", texts, dtype=pl.String)
+        codes = np.full((len(column), longest), NOTHING, np.int32)
+        code: dict[str, int] = {}
+        cut: dict[str, str] = {}
+        # Of all texts at once the words would need many times the room of what is kept.
+        for start in range(0, len(column), BLOCK):
+            held = _stems_of(analyzer, column[start : start + BLOCK], longest, cut)
+            for stem in held["stem"].unique().sort().to_list():
+                code.setdefault(stem, len(code))
+            if len(held):
+                found = held["stem"].replace_strict(code, return_dtype=pl.Int32)
+                codes[start + held["row"].to_numpy(), held["place"].to_numpy()] = found.to_numpy()
+        counts = np.bincount(codes[codes >= 0], minlength=len(code))
+        return cls(codes, dict(zip(code, counts.tolist(), strict=True)))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -144,3 +139,27 @@ class Coverage:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         return cls(np.load(folder / CODES), json.loads((folder / STEMS).read_text()))
+
+
+def _stems_of(
+    analyzer: Analyzer, texts: pl.Series, longest: int, cut: dict[str, str]
+) -> pl.DataFrame:
+    """`row`, `stem` and `place` of the first distinct stems of each text; fills `cut` by word."""
+    frame = texts.to_frame().with_row_index("row")
+    words = frame.select(
+        "row", pl.col("text").str.to_lowercase().str.extract_all(r"\w+").alias("word")
+    ).explode("word").drop_nulls("word")  # fmt: skip
+    known = words["word"].unique()
+    # Each word once: texts share theirs.
+    for word in known.to_list():
+        if word not in cut:
+            cut[word] = " ".join(analyzer.stems(word))
+    stems = pl.DataFrame(
+        {"word": known, "stem": pl.Series([cut[word] for word in known.to_list()], dtype=pl.String)}
+    )
+    return (
+        words.join(stems.filter(pl.col("stem") != ""), on="word", maintain_order="left")
+        .unique(["row", "stem"], keep="first", maintain_order=True)
+        .with_columns(place=pl.int_range(pl.len()).over("row"))
+        .filter(pl.col("place") < longest)
+    )
