@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RUNBOOKS = sorted(path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md"))
 TABLES = 'group:"raw"'
 # Whose commands need what is built: tables, and what is published or made of them.
-BUILT = (TABLES, "/features", "/index", "/lists", "ingest files")
+BUILT = (TABLES, "/features", "/index", "/lists", "ingest files", "agora index")
 
 
 @dataclass(frozen=True)
