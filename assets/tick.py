@@ -57,6 +57,7 @@ def _run(
         result = loaded.resolve_job_def(job).execute_in_process(
             instance=store,
             run_id=run_id,
+            asset_selection=sorted(request.asset_selection) if request.asset_selection else None,
             tags=dict(request.tags),
             run_config={**QUIET, **(request.run_config or {})},
             raise_on_error=False,

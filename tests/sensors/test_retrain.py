@@ -150,6 +150,7 @@ def test_each_stimulus_starts_exactly_one_run(
     wrong = {"drift": {"finds": looks(DAY)}, "decay": {"decays": looks(DAY)}}.get(kind, {})
     (request,), cursor = daemon(settings, instance, **wrong)
     assert request.tags[STIMULUS].startswith(f"{kind}/")
+    assert request.run_config == {}, "what calls for a training calls for a full one"
     for after in (timedelta(0), timedelta(days=1), timedelta(days=2)):
         asked, cursor = daemon(settings, instance, cursor, later=after, **wrong)
         assert asked == []
