@@ -129,10 +129,11 @@ def found_words(found: Candidates, requests: int) -> Words:
     """
     nothing = np.full(len(found), np.nan)
     lexical, semantic = (found.scores.get(name, nothing) for name in (LEXICAL, SEMANTIC))
-    best, nearest = np.zeros(requests), np.full(requests, -np.inf)
-    np.fmax.at(best, found.request, lexical)
-    np.fmax.at(nearest, found.request, semantic)
-    return Words(lexical, best, np.where(np.isfinite(nearest), nearest, np.nan))
+    best, nearest = np.zeros(requests), np.full(requests, np.nan)
+    for number, rows in _parts(found.request, requests):
+        best[number] = np.fmax.reduce(lexical[rows], initial=0.0)
+        nearest[number] = np.fmax.reduce(semantic[rows])
+    return Words(lexical, best, nearest)
 
 
 def _of_text(
