@@ -136,7 +136,9 @@ class Vectors:
         found = self._main(query, k, selection)
         if not len(self._tail.rows):
             return found
-        parts = [found, self._newer(query, selection)]
+        # Little of what is newer comes among the k best.
+        least = found.scores[-1] if len(found) == k else -np.inf
+        parts = [found, self._newer(query, least, selection)]
         return Hits.best(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.scores for part in parts]),
@@ -257,9 +259,11 @@ class Vectors:
             np.dot(part, query, out=scores[start : start + AT_ONCE])
         return Hits.best(rows, scores, k)
 
-    def _newer(self, query: Array, selection: Selection | None) -> Hits:
-        """All of the tail that may be found, in no order."""
-        rows, scores = self._tail.rows, self._tail.vectors @ query
+    def _newer(self, query: Array, least: float, selection: Selection | None) -> Hits:
+        """All of the tail that may be found and scores at least so much, in no order."""
+        scores = self._tail.vectors @ query
+        good = np.flatnonzero(scores >= least)
+        rows, scores = self._tail.rows[good], scores[good]
         if selection is not None and len(rows):
             kept = selection.allowed(int(rows.max()) + 1)[rows]
             rows, scores = rows[kept], scores[kept]
