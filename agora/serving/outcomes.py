@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -23,6 +23,8 @@ from agora.stores.predictions import SUFFIX, Prediction, read_segment
 from agora.tables import TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agora.settings import Settings
     from agora.stores.outcome_inbox import Reported
     from agora.streams.delivery import Delivery
@@ -30,6 +32,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that was answered, and who it was about: id by entity."""
+
+    request_id: str
+    entity_ids: Mapping[str, str | None]
+
+    def completed(self, reported: Reported) -> Reported:
+        """The report with the ids that its caller left out and the request had."""
+        row = dict(reported.row)
+        for entity, key in self.entity_ids.items():
+            if f"{entity}_id" in row:
+                row[f"{entity}_id"] = row[f"{entity}_id"] or key
+        return replace(reported, row=row)
 
 
 class Outcomes:
@@ -67,7 +85,7 @@ class Outcomes:
         if lacking := report.lacks():
             said = f"Add {lacking}, or prediction_id."
             raise RequestError(lacking, "the field is missing", said)
-        request_id = report.request_id
+        request_id, found = report.request_id, None
         if report.prediction_id is not None:
             # Looked up although the caller names the request too: the two may contradict.
             found = self._asked(report.prediction_id)
@@ -76,11 +94,13 @@ class Outcomes:
                 raise Refusal(
                     404, "prediction", "no such answer was given", fix, field="prediction_id"
                 )
-            if found is not None and request_id not in (None, found):
+            if found is not None and request_id not in (None, found.request_id):
                 fix = "Correct one of the two, or leave one out."
                 raise RequestError("prediction_id", "is the answer to another request", fix)
-            request_id = request_id or found
+            request_id = request_id or cast("_Asked", found).request_id
         reported = report.reported(cast("str", request_id), caller)
+        if found is not None:
+            reported = found.completed(reported)
         if self._inbox is None or self._delivery is None:
             raise Refusal(503, "not_ready", "the service is starting", "Try again.")
         _hold_against_contract(reported, self._delivery.streamed)
@@ -89,20 +109,21 @@ class Outcomes:
             self._news.set()
         return reported.outcome_id, is_new
 
-    def _asked(self, prediction_id: str) -> str | None:
-        """Request that an answer was given to: from the log, or from where it was drained to."""
+    def _asked(self, prediction_id: str) -> _Asked | None:
+        """What an answer was given to: from the log, or from where it was drained to."""
         decoder, wanted = msgspec.msgpack.Decoder(Prediction), prediction_id.encode()
         # The newest first: people judge what they were just shown.
         for path in sorted(self._log.glob(f"*{SUFFIX}"), reverse=True):
             try:
                 for payload, _ in read_segment(path):
                     if wanted in payload[:64]:
-                        return decoder.decode(payload).request_id
+                        prediction = decoder.decode(payload)
+                        return _Asked(prediction.request_id, prediction.entity_ids)
             except FileNotFoundError:
                 continue
         return self._drained(prediction_id)
 
-    def _drained(self, prediction_id: str) -> str | None:
+    def _drained(self, prediction_id: str) -> _Asked | None:
         from agora.stores.lake import Lake
 
         lake, table = Lake(self._settings.lake, self._settings.lake_options), "predictions"
@@ -114,10 +135,13 @@ class Outcomes:
         except (ValueError, OverflowError, OSError):
             return None
         rows = lake.query(
-            f"select request_id from {table}.{self._system} "
+            f"select request_id, entity_ids from {table}.{self._system} "
             f"where prediction_date = date '{day}' and prediction_id = '{UUID(prediction_id)}'"
         )
-        return str(rows["request_id"][0]) if len(rows) else None
+        if not len(rows):
+            return None
+        request_id, entities = rows.row(0)
+        return _Asked(request_id, {each["entity"]: each["id"] for each in entities})
 
     def _land(self) -> None:
         assert self._inbox is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,13 +64,15 @@ def _nouns(service: Service, visit: str, customer: str) -> list[str]:
 
 
 def test_a_click_told_over_http_changes_the_next_list_without_a_session(service: Service) -> None:
-    before = _nouns(service, "before", CUSTOMER)
+    status, first = service.recommend(request_id="before", customer_id=CUSTOMER)
+    before = [item["title"].split()[0] for item in first["items"]]
     others = _nouns(service, "others", OTHER)
     online = open_online(service.settings)
-    # The products are clicked one after the other, as the app tells of them.
-    for number in (KIND + KINDS, KIND + 2 * KINDS):
-        click = {"list_id": "before", "customer_id": CUSTOMER, "product_id": f"p{number:04}",
-                 "kind": "click"}  # fmt: skip
+    # By the customer's name, and by the list alone: the list knows whose it is.
+    named = ({"list_id": "before", "customer_id": CUSTOMER},
+             {"prediction_id": first["prediction_id"]})  # fmt: skip
+    for step, list_of in enumerate(named, 1):
+        click = {**list_of, "product_id": f"p{KIND + step * KINDS:04}", "kind": "click"}
         status, told = service.ask("POST", "/outcomes", click, role="analyst")
         assert (status, told["is_new"]) == (200, True)
         key = float(item_key(click["product_id"]))
@@ -79,6 +82,11 @@ def test_a_click_told_over_http_changes_the_next_list_without_a_session(service:
             return bool(row[CUSTOMERS_INTERESTS.names.index("product_1")] == key)
 
         _until(is_first)
+    # What the stream would set aside is refused: an acknowledged click counts.
+    ahead = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    early = {"list_id": "before", "product_id": "p0001", "kind": "click", "at": ahead}
+    status, refused = service.ask("POST", "/outcomes", early, role="analyst")
+    assert (status, refused["error"]["field"]) == (422, "event_at")
     after = _nouns(service, "after", CUSTOMER)
     assert after.count(NOUNS[KIND]) > before.count(NOUNS[KIND])
     # Nobody else's list has changed, and the customer's lists were not equal by chance.
