@@ -40,6 +40,7 @@ def inputs_of(
     *,
     features: Array | None = None,
     skipped: Collection[str] = (),
+    out: Array | None = None,
 ) -> Array:
     """Inputs of candidates, (m, len(INPUTS)) float64.
 
@@ -52,6 +53,7 @@ def inputs_of(
         features: Columns `OF_ITEM` of each candidate where another time is meant than the index's,
             (m, len(OF_ITEM)).
         skipped: Strategies that did not answer: what they would say is not known.
+        out: Where they are written.
     """
     numbers = dict(zip(OF_CUSTOMER.names, OF_CUSTOMER(columns), strict=True))
     now = np.asarray(columns["event_at"]) / 1e6
@@ -59,7 +61,7 @@ def inputs_of(
     history = asked.history
     with np.errstate(invalid="ignore", divide="ignore"):
         usual = np.log(spent)
-    found = np.empty((len(item), len(INPUTS)))
+    found = np.empty((len(item), len(INPUTS))) if out is None else out
     at = 0
     for column in (
         *(
@@ -89,7 +91,10 @@ def inputs_of(
 def _product(queries: Array, index: Index, space: str, request: Array, item: Array) -> Array:
     # Row by row, as a product of matrices would depend on who else asks.
     vectors = index.vectors[space].of(item)
-    return np.asarray(np.einsum("ij,ij->i", queries[request], vectors))
+    # One request is the common case: its query is not copied for every candidate.
+    one = len(queries) == 1
+    asked = np.broadcast_to(queries, vectors.shape) if one else queries[request]
+    return np.asarray(np.einsum("ij,ij->i", asked, vectors))
 
 
 def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:

@@ -22,7 +22,7 @@ from agora.pipeline import Columns, Outputs, retrieved, seal, verify
 from agora.ranking.first_tier import FirstTier
 from agora.shopping.impressions import LABEL
 from agora.systems.recommendation import asking
-from agora.systems.recommendation.features import FEATURE_SET_IDS, READ
+from agora.systems.recommendation.features import FEATURE_SET_IDS, INPUTS, READ
 from agora.systems.recommendation.index import Index, frame_of
 from agora.systems.recommendation.inputs import inputs_of
 from agora.systems.recommendation.learning import (
@@ -37,7 +37,7 @@ from agora.systems.recommendation.listing import Lister, Ranked, notice_of
 from agora.systems.recommendation.params import Params
 from agora.systems.recommendation.strategies import Newest, Retriever
 from agora.systems.recommendation.tastes import SPACES, Tastes
-from agora.systems.recommendation.tiers import ITEM, REQUEST, FirstStage, TreesStage
+from agora.systems.recommendation.tiers import ITEM, OWN, REQUEST, FirstStage, TreesStage
 from agora.systems.recommendation.update import updated
 
 if TYPE_CHECKING:
@@ -138,10 +138,13 @@ class RecommendationPipeline:
         columns = retrieved(self, columns)
         found = columns.candidates  # type: ignore[attr-defined]
         asked = getattr(found, "asked", None) or self.tastes_.ask(columns, self.index_)
-        inputs = inputs_of(
-            columns, found.request, found.item, asked, self.index_, skipped=found.skipped
-        )
-        return np.column_stack([found.request, found.item, inputs])
+        matrix = np.empty((len(found), OWN + len(INPUTS)))
+        matrix[:, REQUEST], matrix[:, ITEM] = found.request, found.item
+        inputs_of(
+            columns, found.request, found.item, asked, self.index_,
+            skipped=found.skipped, out=matrix[:, OWN:],
+        )  # fmt: skip
+        return matrix
 
     def infer(self, matrix: Array) -> Inferred:
         """Scores that order the candidates of one request."""
