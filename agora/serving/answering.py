@@ -142,7 +142,7 @@ class Choosing:
             outcome = yield attempt
             latencies[RETRIEVAL] = took = time.perf_counter_ns() - began
             if isinstance(outcome, Candidates):
-                self._judge(took)
+                self._judge(attempt.took)
                 try:
                     return (yield from self._ranked(columns, outcome, latencies, used + took))
                 except StageError as error:

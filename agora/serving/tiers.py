@@ -76,22 +76,26 @@ class Attempt:
     """One tier, or the retrieval, that is to be run now, in one of two ways.
 
     Both give what it gives, or what was raised.
+
+    Attributes:
+        took: Nanoseconds that it ran, without waiting for its turn; 0 when it did not end.
     """
 
-    __slots__ = ("_guard", "_pool", "_version", "_work")
+    __slots__ = ("_guard", "_pool", "_version", "_work", "took")
 
     def __init__(self, work: Work, guard: Guard, pool: ThreadPoolExecutor, version: str) -> None:
         self._work = work
         self._guard = guard
         self._pool = pool
         self._version = version
+        self.took = 0
 
     def run(self) -> Outcome:
         """Here, blocking."""
         try:
             if not self._is_watched():
-                return self._work.run()
-            future = self._pool.submit(self._work.run)
+                return self._timed()
+            future = self._pool.submit(self._timed)
             try:
                 return future.result(self._guard.seconds)
             finally:
@@ -104,10 +108,11 @@ class Attempt:
         remote = self._guard.remote
         if remote is None:
             return await self._watched() if self._is_watched() else self.run()
-        step = cast("Step", self._work)
+        step, started = cast("Step", self._work), time.perf_counter_ns()
         try:
             async with asyncio.timeout(self._guard.seconds):
                 verdict = await remote(step.matrix, step.scores, self._version)
+            self.took = time.perf_counter_ns() - started
         except Exception as error:
             return error
         # The other process has another version for a moment: this one has the right one.
@@ -118,12 +123,28 @@ class Attempt:
         return breaker is not None and breaker.is_suspect
 
     async def _watched(self) -> Outcome:
-        future = asyncio.wrap_future(self._pool.submit(self._work.run))
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def work() -> Outcome:
+            loop.call_soon_threadsafe(begun.set)
+            return self._timed()
+
+        future = asyncio.wrap_future(self._pool.submit(work))
         try:
+            # Its turn comes when those before it have ended, or were given up: no fault of its own.
+            async with asyncio.timeout(self._guard.seconds):
+                await begun.wait()
             async with asyncio.timeout(self._guard.seconds):
                 return await future
         except Exception as error:
+            future.cancel()
             return error
+
+    def _timed(self) -> Outcome:
+        started = time.perf_counter_ns()
+        found = self._work.run()
+        self.took = time.perf_counter_ns() - started
+        return found
 
 
 class Tiers:
@@ -195,9 +216,10 @@ class Tiers:
                 verdict = None
                 started = time.perf_counter_ns()
                 if guard.breaker is None or self._may_start(guard, guard.breaker, started - began):
-                    outcome = yield Attempt(step, guard, self._pool, self._version)
-                    spent[guard.stage] = took = time.perf_counter_ns() - started
-                    verdict = _accepted(outcome, guard, took)
+                    attempt = Attempt(step, guard, self._pool, self._version)
+                    outcome = yield attempt
+                    spent[guard.stage] = time.perf_counter_ns() - started
+                    verdict = _accepted(outcome, guard, attempt.took)
                 step = run.send(verdict)
         except StopIteration as done:
             inferred: Inferred = done.value

@@ -221,3 +221,17 @@ def test_other_requests_go_on_while_one_waits_for_a_tier_elsewhere(ladder: Ladde
     started = time.perf_counter()
     assert [answer.score for answer, _ in asyncio.run(ten())] == [0.4] * 10
     assert time.perf_counter() - started < 0.6
+
+
+def test_who_waits_for_a_turn_behind_others_is_not_late(ladder: Ladder) -> None:
+    predictor = Predictor(SYSTEM, ladder, MemoryOnlineStore())
+    request = predictor.requests.check(PAYMENT)
+    ladder.deep.seconds = 0.3
+    assert predictor.answer(request)[0].fallbacks == ["deep"], "late: the next ones are watched"
+    ladder.deep.seconds = 0.08
+
+    async def twelve() -> list[Any]:
+        return await asyncio.gather(*(predictor.answer_async(request) for _ in range(12)))
+
+    # Four at once: the last begin after 160 ms and end after 240, of the 200 that each may take.
+    assert [answer.fallbacks for answer, _ in asyncio.run(twelve())] == [[]] * 12
