@@ -126,7 +126,7 @@ def test_below_the_pipeline_stands_the_kept_list_and_below_it_what_everybody_get
     made = _ask(shop, token, customer_id="3", k=9, session=SESSION).json()
     _keep(shop, "3", made)
     if part == "cheap":
-        monkeypatch.setattr("tests.toy_items_system.Cheap.score", _broken)
+        monkeypatch.setattr("tests.toy_items_pipeline.Cheap.score", _broken)
     else:
         monkeypatch.setattr(ToyItems, part, _broken)
     failed = {"retrieve": "retrieval"}.get(part, part)
