@@ -29,10 +29,11 @@ from tests.systems.synthetic import rows, training_set
 if TYPE_CHECKING:
     from agora.pipeline import ItemPipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dagster")]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("dagster"),
+]  # fmt: skip
 TODAY = LAST + timedelta(days=1)
 NOON = datetime.combine(TODAY, time(12))
-INDEX = dg.AssetKey([SYSTEM.name, "index"])
 
 
 @dataclass
@@ -84,10 +85,12 @@ class Noon:
 def noon(tmp_path_factory: pytest.TempPathFactory) -> Noon:
     home = Settings(home=tmp_path_factory.mktemp("noon"), environment="test")
     made = opened(home)
-    built = made.run('key:"raw/products" or key:"raw/merchants" or group:staging or group:marts '
-                     'or group:features or group:raw')  # fmt: skip
-    assert built.success
-    models, learned = ModelRegistry(home), training_set(SYSTEM, 2_000)
+    sets = (*SYSTEM.feature_sets, *SYSTEM.items.feature_sets) if SYSTEM.items else ()
+    needed = ["+marts/products", *(f"+{each.table}" for each in sets)]
+    # All that has landed is taken, so that the landing sensor asks for the products of noon alone.
+    select = " or ".join(f'{name[:1]}key:"{name[1:]}"' for name in needed)
+    assert made.run(f'{select} or group:"raw"').success
+    models, learned = ModelRegistry(home), training_set(SYSTEM, 800)
     report = Report(
         system=SYSTEM.name, primary="ndcg", metrics={CANDIDATE: {"ndcg": Estimate(0.9, 0.8, 1)}},
         differences={}, slices=[], reliability=[], curves={}, importance={"x": 1.0}, rows=1,
