@@ -32,6 +32,8 @@ SPARE = 2
 # Rows looked at under a filter, over those without one: the least that finds `RECALL` in a slice of
 # the items along their longest axis, which is the filter that lists like least.
 WIDER, SLICE = (1.0, 2.0, 4.0, 8.0, 16.0), (0.3, 0.55)
+# Rows of a sample that tells which lists a filter's rows are in: to count a million takes 10 ms.
+COUNTED = 65_536
 # Vectors per centre that the centres are learned from, and rounds of learning.
 SAMPLE, ROUNDS = 40, 10
 # Lists visited, step by step.
@@ -98,10 +100,10 @@ class Lists:
 
         if mask is None:
             return self.found(query[None], k, self.visited)[0]
+        if not mask.any():
+            return np.empty(0, np.int64)
         turned = self.turning.queries(query[None])
         chosen, scores = self._with(mask, turned[0])
-        if not len(chosen):
-            return np.empty(0, np.int64)
         bits = np.packbits(mask, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
         settings: dict[str, Any] = {"nprobe": len(chosen), "sel": selector}
@@ -119,12 +121,13 @@ class Lists:
         A filter may leave what lies far from the query, as dear products from a query for cheap
         ones: so rows are counted, not lists.
         """
-        # Each is counted: where a filter ends, a list holds few of its rows, and those are near.
-        held = np.bincount(self.place[mask], minlength=self.index.nlist)
+        step = max(len(mask) // COUNTED, 1)
+        of_list = self.place[::step][mask[::step]]
+        held = step * np.bincount(of_list, minlength=self.index.nlist)
         scores = self.centres @ turned
         order = np.argsort(-scores)
-        order = order[held[order] > 0]
         wanted = self.wider * self.visited / self.index.nlist * self.index.ntotal
+        # A list of which the sample tells nothing may hold some: where a filter ends, the nearest.
         order = order[: int(np.searchsorted(np.cumsum(held[order]), wanted)) + 1]
         return order.astype(np.int64), scores[order].astype(np.float32)
 
