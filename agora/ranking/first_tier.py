@@ -108,7 +108,9 @@ def pairs(groups: Array, gains: Array, seed: int = 0) -> tuple[Array, Array]:
 
 
 def _standard(matrix: Array, mean: Array, inverse: Array) -> Array:
-    found = (matrix - mean) * inverse
+    # In place: memory for each step costs more than the step.
+    found = matrix - mean
+    found *= inverse
     np.clip(found, -FAR, FAR, out=found)
-    found[np.isnan(found)] = 0.0
+    np.copyto(found, 0.0, where=np.isnan(found))
     return np.asarray(found)

@@ -82,7 +82,9 @@ def updated(index: Index, frame: pl.DataFrame, tastes: Tastes) -> Index | None:
         frame: What `frame_of` made of the catalogue.
         tastes: Models that the vectors come from.
     """
-    if not any(vectors.is_listed for vectors in index.vectors.values()):
+    listed = any(vectors.is_listed for vectors in index.vectors.values())
+    # Another schema is that of another release.
+    if not listed or index.frame.schema != frame.schema:
         return None
     changes = Changes.between(index, frame)
     late = max(vectors.late for vectors in index.vectors.values())
