@@ -146,16 +146,19 @@ class Outcomes:
     def _land(self) -> None:
         assert self._inbox is not None
         assert self._delivery is not None
+        # The first time for what an earlier process has left.
+        waits = True
         while not self._stopped.is_set():
-            self._news.wait(FLUSH_SECONDS)
-            self._news.clear()
             try:
-                if self._inbox.waiting():
+                if waits or self._inbox.waiting():
                     self._delivery.deliver()
+                    waits = False
             except Exception as error:
                 # It is kept all the same, and tried again.
                 logger.error("outcomes: %s; they wait in the inbox", type(error).__name__)
                 self._stopped.wait(FLUSH_SECONDS)
+            self._news.wait(FLUSH_SECONDS)
+            self._news.clear()
         self._delivery.close()
 
 

@@ -51,18 +51,9 @@ class Delivery:
     def __init__(self, inbox: OutcomeInbox, settings: Settings) -> None:
         self._inbox, self._settings = inbox, settings
         self._events: EventStore | None = None
-        self._looked = 0.0
+        self._looked: float | None = None
         self.streamed: frozenset[str] = frozenset()
-        if self.look():
-            # The log's machine may have stopped within its last second; repeats are taken once.
-            inbox.send_again()
-
-    def look(self) -> frozenset[str]:
-        """Which tables go into the log now."""
-        if time.monotonic() - self._looked > LOOK_SECONDS or not self._looked:
-            self.streamed = streamed(self._settings)
-            self._looked = time.monotonic()
-        return self.streamed
+        """Tables that go into the log, as was seen last."""
 
     def deliver(self) -> int:
         """Deliver what waits; returns the rows delivered.
@@ -70,11 +61,20 @@ class Delivery:
         Raises:
             ConnectionError: The log does not answer: what is streamed waits.
         """
-        apart = self.look()
+        apart = self._look()
         delivered = self._inbox.flush(self._settings.landing, besides=apart)
         for table in sorted(apart):
             delivered += self._inbox.send(table, self._append)
         return delivered
+
+    def _look(self) -> frozenset[str]:
+        now, last = time.monotonic(), self._looked
+        if last is None or now - last > LOOK_SECONDS:
+            self.streamed, self._looked = streamed(self._settings), now
+        if last is None and self.streamed:
+            # The log's machine may have stopped within its last second; repeats are taken once.
+            self._inbox.send_again()
+        return self.streamed
 
     def close(self) -> None:
         """Give the connection back."""
