@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Items below which a scan is as quick as the lists.
 EXACT = 50_000
 # Rows left by a filter below which comparing each is quicker than the lists.
-GATHERED, AT_ONCE = 131_072, 4_096
+GATHERED, AT_ONCE = 65_536, 4_096
 PAGE = 4_096
 # Hits that recall is measured at, unless it is said how many will be asked for.
 DEPTH = 1_000
