@@ -19,12 +19,28 @@ def run_module(module: str, arguments: Sequence[str], settings: Settings, folder
     """Run a Python module in the foreground and return its exit code.
 
     Raises:
-        KeyboardInterrupt: The user interrupted. The terminal tells the child as well, which is
-            waited for first: it ends in order, and an exit code of an interrupted run says nothing.
+        KeyboardInterrupt: The user interrupted, see `run_side_by_side`.
     """
-    command = [sys.executable, "-m", module, *arguments]
+    return run_side_by_side(module, [arguments], settings, folder)[0]
+
+
+def run_side_by_side(
+    module: str, each: Sequence[Sequence[str]], settings: Settings, folder: Path
+) -> list[int]:
+    """Run a Python module once with each of some arguments, all at once; the exit codes.
+
+    Raises:
+        KeyboardInterrupt: The user interrupted. The terminal tells the children as well, which are
+            waited for first: they end in order, and an exit code of an interrupted run says
+            nothing.
+    """
+    environment = child_environment(settings)
+    children = [
+        subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=folder, env=environment)
+        for arguments in each
+    ]
     interrupted = False
-    with subprocess.Popen(command, cwd=folder, env=child_environment(settings)) as child:
+    for child in children:
         while child.poll() is None:
             try:
                 child.wait()
@@ -32,4 +48,4 @@ def run_module(module: str, arguments: Sequence[str], settings: Settings, folder
                 interrupted = True
     if interrupted:
         raise KeyboardInterrupt
-    return child.returncode
+    return [child.returncode for child in children]

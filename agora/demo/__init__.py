@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from agora.demo.service import TrafficError
 from agora.demo.traffic import drive
 from agora.demo.visits import SURFACES, visit
-from agora.processes import run_module
+from agora.processes import run_side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -30,6 +30,7 @@ LOOP = " or ".join(f'key:"*/{stage}"' for stage in STAGES)
 """What is made of answers, once there are some."""
 DONE = " or ".join(f'key:"{layer}/interactions"' for layer in ("raw", "marts"))
 """What the visitors of today did."""
+FRAUD = 'group:"fraud"'
 OTHERS = " or ".join(f'group:"{system}"' for system in SURFACES)
 RETRAINING = "fraud_retrain"
 SCORED_DAYS = 1
@@ -133,8 +134,15 @@ def simulate(demo: Demo) -> dict[str, Any]:
 
 def build(demo: Demo) -> dict[str, Any]:
     """Materialize the graph up to the deployed bento, trained on what was known days before."""
-    as_of = demo.end - timedelta(days=HELD_BACK_DAYS)
-    _materialize(demo, demo.start, demo.end, f"not ({LOOP})", "--as-of", str(as_of))
+    known = ("--as-of", str(demo.end - timedelta(days=HELD_BACK_DAYS)))
+    before = f"not ({LOOP})"
+    if demo.only_fraud:
+        _materialize(demo, demo.start, demo.end, [f"{before} and not ({OTHERS})", *known])
+        return {}
+    _materialize(demo, demo.start, demo.end, [f"{before} and not ({FRAUD} or {OTHERS})"])
+    # A training runs on one core, mostly: two cores train two systems.
+    systems = [[f"{before} and ({each})", *known] for each in (FRAUD, OTHERS)]
+    _materialize(demo, demo.start, demo.end, *systems)
     return {}
 
 
@@ -161,8 +169,9 @@ def close(demo: Demo) -> dict[str, Any]:
     start = demo.end - timedelta(days=SCORED_DAYS)
     # The endpoint answered today.
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    select = LOOP if demo.only_fraud else f"{LOOP} or {DONE}"
-    _materialize(demo, start, tomorrow, select, "--then", RETRAINING)
+    fraud = [f"({LOOP}) and {FRAUD}", "--then", RETRAINING]
+    others = [f"(({LOOP}) and ({OTHERS})) or {DONE}"]
+    _materialize(demo, start, tomorrow, *([fraud] if demo.only_fraud else [fraud, others]))
     return {}
 
 
@@ -175,14 +184,18 @@ STEPS: tuple[tuple[str, str, Callable[[Demo], dict[str, Any]]], ...] = (
 )
 
 
-def _materialize(demo: Demo, start: date, end: date, select: str, *more: str) -> None:
-    if demo.only_fraud:
-        select = f"({select}) and not ({OTHERS})"
-    arguments = ["--start", f"{start}", "--end", f"{end}", "--select", select, *more]
-    if run_module("assets.run", arguments, demo.settings, demo.project):
+def _materialize(demo: Demo, start: date, end: date, *runs: Sequence[str]) -> None:
+    """Materialize side by side; of each run its selection, and further arguments."""
+    each = [
+        ["--start", f"{start}", "--end", f"{end}", "--select", select, *more]
+        for select, *more in runs
+    ]
+    codes = run_side_by_side("assets.run", each, demo.settings, demo.project)
+    failed = [select for code, (select, *_) in zip(codes, runs, strict=True) if code]
+    if failed:
         raise DemoError(
-            f"materializing {select!r} failed; the reason is above. `make ui` shows the run; "
-            "`make demo` goes on from here."
+            f"materializing {' and '.join(map(repr, failed))} failed; the reason is above. "
+            "`make ui` shows the run; `make demo` goes on from here."
         )
 
 
