@@ -164,5 +164,6 @@ def _next(settings: Settings, done: dict[str, Any], seconds: float) -> Text:
         "  make ui      the graph, checks, metadata and plots: http://127.0.0.1:3001\n"
         "  make serve   fraud's endpoint: POST http://127.0.0.1:"
         f"{settings.service_port}/score, its OpenAPI document at /openapi.json\n"
+        "  make serve NAME=search   and NAME=recommendation; docs/calling.md says what to call\n"
         "  docs/bring-your-data.md   your own payments instead of the simulated ones\n"
     )
