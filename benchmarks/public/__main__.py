@@ -13,6 +13,7 @@ from time import perf_counter
 
 from agora.protocols import PROTOCOLS, ProtocolError, Row
 from agora.settings import settings
+from agora.warehouse import WarehouseError
 from benchmarks.results import show, write
 
 
@@ -61,7 +62,8 @@ def main(wanted: list[str]) -> int:
         started = perf_counter()
         try:
             found = PROTOCOLS[public.protocol](path, {})
-        except ProtocolError as error:
+        except (ProtocolError, WarehouseError) as error:
+            # The other sets are still measured.
             print(f"{public.protocol}: {error}", file=sys.stderr)
             failed = True
             continue
