@@ -88,10 +88,18 @@ class RecommendationPipeline:
         Args:
             training_set: Rows of shown products, and the catalogue.
             start: An earlier model: its towers are gone on from, as in a daily update.
+
+        Raises:
+            ValueError: Nothing was taken of any list of the training span.
         """
         assert training_set.items is not None, "a system of items has them"
         frame = frame_of(training_set.items)
         lists = lists_of(training_set.train)
+        if not lists.taken.any():
+            raise ValueError(
+                f"training_set: nothing was taken of its {len(lists)} lists of the training span; "
+                "impressions and interactions of more days are needed to learn tastes from"
+            )
         earlier = None if start is None else start.tastes_
         self.tastes_ = fit_tastes(lists, frame, self.params, earlier)
         matrices = self.tastes_.matrices(frame)

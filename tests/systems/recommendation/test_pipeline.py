@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -205,3 +206,13 @@ def test_the_report_tells_order_reach_variety_and_value(pipeline: Recommendation
     # What was sold out since is not reached.
     assert 0.8 < reached["candidate"] < 1
     assert report.metrics["candidate"]["clicks_per_list_logged"].value > 0
+
+
+@pytest.mark.parametrize("rows", [0, 40])
+def test_a_shop_in_which_nothing_was_taken_is_told_so(rows: int) -> None:
+    made = training_set()
+    frame = made.frame.head(rows).with_columns(
+        pl.lit(0).cast(made.frame.schema[made.label]).alias(made.label)
+    )
+    with pytest.raises(ValueError, match="training_set: nothing was taken"):
+        RecommendationPipeline().fit(replace(made, frame=frame))
