@@ -70,6 +70,10 @@ class Sink:
         return self._delta.transaction_version(self._arrival) or 0
 
     @property
+    def _overtaken(self) -> str:
+        return f"{self.table}: another process appends the events of {self.topic}"
+
+    @property
     def _arrival(self) -> str:
         return f"{self.topic}/arrived_at"
 
@@ -79,6 +83,9 @@ class Sink:
         Raises:
             OvertakenError: Another process has moved the position.
         """
+        # A table that was read anew since shows it; one that was not, at the commit.
+        if self.position > position:
+            raise OvertakenError(self._overtaken)
         try:
             write_deltalake(
                 self._delta,
@@ -95,9 +102,7 @@ class Sink:
             )
         except CommitFailedError as error:
             if "concurrent transaction" in str(error).lower():
-                raise OvertakenError(
-                    f"{self.table}: another process appends the events of {self.topic}"
-                ) from error
+                raise OvertakenError(self._overtaken) from error
             raise
         self.commits += 1
         if self.commits % COMPACT_EVERY == 0:

@@ -133,16 +133,17 @@ def test_a_new_version_takes_over_under_load_and_a_broken_one_does_not(
     service: Service, models: dict[str, Path]
 ) -> None:
     """Runs late: it changes what the service serves."""
-    versions: list[str] = []
+    # Of each client apart: answers that overlap may come in any order.
+    seen: list[list[str]] = [[], [], []]
     failures: list[int] = []
     stop = threading.Event()
 
-    def load() -> None:
+    def load(versions: list[str]) -> None:
         while not stop.is_set():
             status, answer = service.score(PAYMENT)
             (versions if status == 200 else failures).append(answer.get("model_version", status))
 
-    clients = [threading.Thread(target=load) for _ in range(3)]
+    clients = [threading.Thread(target=load, args=(versions,)) for versions in seen]
     for client in clients:
         client.start()
     try:
@@ -158,8 +159,8 @@ def test_a_new_version_takes_over_under_load_and_a_broken_one_does_not(
             client.join()
     model = service.call("GET", "/model")[1]
     assert failures == []
-    assert versions == sorted(versions), "no request goes back to the old version"
-    assert set(versions) == {"1", "2"}
+    assert all(each == sorted(each) for each in seen), "no client goes back to the old version"
+    assert set().union(*seen) == {"1", "2"}
     assert model["version"] == "2"
     assert "trees_0.txt differs" in model["problem"]
     wrong = [{**pair, "answer": {**pair["answer"], "score": 0.123}} for pair in fine.golden]

@@ -45,6 +45,16 @@ def test_a_second_runner_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     assert lake.read("stream/x")["n"].to_list() == [1]
 
 
+def test_one_that_has_read_the_table_anew_is_refused_as_well(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    first, second = _opened(lake), _opened(lake)
+    first.append(_rows(FIRST, 1), 5, 1)
+    second.compact()
+    with pytest.raises(OvertakenError, match="another process"):
+        second.append(_rows(FIRST, 2), 3, 1)
+    assert lake.read("stream/x")["n"].to_list() == [1]
+
+
 def test_compaction_and_forgetting_keep_rows_and_position(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     sink = _opened(lake)
