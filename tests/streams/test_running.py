@@ -48,6 +48,7 @@ def test_one_that_is_overtaken_ends_the_others_after_their_flush(
     assert run(settings, once=True) == 0
     # Its events may be committed before it is overtaken: then the next beat tells it.
     monkeypatch.setattr(runner, "BEAT_SECONDS", 0.5)
+    monkeypatch.setattr(runner, "FLUSH_SECONDS", 1.0)
     lake = Lake(settings.lake)
     payments = _now(random_payments(1, 20))
     produce(settings, payments)
@@ -72,7 +73,7 @@ def test_one_that_is_overtaken_ends_the_others_after_their_flush(
         time.sleep(0.05)
     # Another runner of the topic, which is quicker.
     other.append(pl.DataFrame(other.schema.empty_table()), 2**62, 1)
-    following.join(60)
+    following.join(120)
     online.close()
     assert not following.is_alive()
     assert "interactions" in str(errors[0])
