@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import dagster as dg
 from dagster import AssetKey, DagsterInstance
 
 
@@ -84,23 +83,3 @@ def newest(instance: DagsterInstance, key: AssetKey) -> Made | None:
     run = instance.get_run_record_by_id(record.run_id) if record.run_id else None
     began_at = run.start_time if run and run.start_time else record.timestamp
     return Made(record.storage_id, record.run_id, record.timestamp, began_at)
-
-
-def in_progress(
-    instance: DagsterInstance, jobs: Iterable[str], keys: set[AssetKey]
-) -> dg.DagsterRun | None:
-    """A run of one of the jobs, or of one of the assets, that has not ended."""
-    names = set(jobs)
-    for run in instance.get_runs(dg.RunsFilter(statuses=RUNNING)):
-        if run.job_name in names or keys & (run.asset_selection or set()):
-            return run
-    return None
-
-
-RUNNING = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]

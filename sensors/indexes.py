@@ -10,7 +10,8 @@ import dagster as dg
 from agora.registry import SYSTEMS
 from agora.system import System
 from sensors.alerts import failure
-from sensors.chains import Chain, in_progress
+from sensors.chains import Chain
+from sensors.runs import in_progress
 
 NAME, DAILY_JOB = "indexes", "daily"
 INDEX = "index"

@@ -14,14 +14,7 @@ from agora.stores.models import ModelRegistry
 from agora.system import System
 from assets.decisions import STIMULUS
 from assets.learning import known_until
-
-RUNNING = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+from sensors.runs import RUNNING
 
 
 def retrain_sensors(settings: Settings) -> list[dg.SensorDefinition]:
