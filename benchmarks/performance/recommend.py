@@ -15,21 +15,17 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.deployment.process import running
 from agora.settings import Settings
-from agora.stores import deployments
-from agora.stores.deployments import Deployment, Pointer
-from agora.stores.keys import KeyStore
 from agora.stores.valkey import open_online, stop_online
 from agora.systems.recommendation import SYSTEM
 from agora.systems.recommendation.pipeline import RecommendationPipeline
 from benchmarks.performance.http_load import ID
+from benchmarks.performance.pinned import pinned
 from benchmarks.performance.recommend_recall import recalls
 from benchmarks.performance.recommend_shop import (
     NOW,
@@ -40,8 +36,7 @@ from benchmarks.performance.recommend_shop import (
     requests,
     within_a_day,
 )
-from benchmarks.performance.score import PROJECT, RATE, _free_port, _pin, _wait, measure
-from benchmarks.performance.search_service import _degraded as degraded
+from benchmarks.performance.score import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,33 +64,22 @@ UNITS = {"ms": "ms", "seconds": "s", "mb": "MB"}
 
 def run(items: int = ITEMS, customers: int = CUSTOMERS) -> list[dict[str, Any]]:
     """Build, measure in process, then through HTTP."""
-    import psutil
-
     with tempfile.TemporaryDirectory(prefix="agora-recommend-") as scratch, ExitStack() as stack:
         settings = Settings(home=Path(scratch))
         stack.callback(stop_online, settings)
         folder = settings.home / "model"
         found = _alone(folder, items)
-        _deploy(settings, folder)
         _publish(settings, items, customers)
-        port, log = _free_port(), settings.home / "service.log"
-        target = "bentos.recommendation.service:Recommendation"
-        child = stack.enter_context(running(target, PROJECT, settings, port, log))
-        _wait(port, log)
-        (worker,) = psutil.Process(child.pid).children()
-        _pin(worker)
-        keys = KeyStore(settings.keys)
-        token = keys.create("benchmark", "score", rate=RATE)
-        operator = keys.create("operator", "operator")
-        bodies = "\n".join(map(json.dumps, _visits(items, customers)))
-        measure((port, worker), token, bodies, 400, SYSTEM.path)
-        loaded = measure((port, worker), token, bodies, 2_000, SYSTEM.path)
+        service = stack.enter_context(pinned(SYSTEM, settings, folder))
+        bodies = [json.dumps(visit) for visit in _visits(items, customers)]
+        service.load(bodies, 400)
+        loaded = service.load(bodies, 2_000)
         found |= {
             "recommend_p50_ms": float(np.quantile(loaded["latencies"], 0.5)),
             "recommend_p99_ms": float(np.quantile(loaded["latencies"], 0.99)),
             "recommend_cpu_ms": loaded["cpu_us"] / 1e3,
-            "degraded_answers": degraded(port, operator),
-            "service_mb": worker.memory_info().rss / 2**20,
+            "degraded_answers": service.degraded(),
+            "service_mb": service.megabytes(),
         }
     return [_row(name, value, items) for name, value in found.items()]
 
@@ -178,14 +162,6 @@ def _publish(settings: Settings, items: int, customers: int) -> None:
         habits = rng.exponential(5, (len(ids), len(shopping.features)))
         store.write(shopping, ids, at, at, habits)
     store.close()
-
-
-def _deploy(settings: Settings, folder: Path) -> None:
-    deployment = Deployment(
-        system=SYSTEM.name, version="1", bento="recommendation:benchmark", model=str(folder),
-        golden=(), deployed_at=datetime.now(UTC),
-    )  # fmt: skip
-    deployments.write(settings.deployments, Pointer(current=deployment))
 
 
 def _alone(folder: Path, items: int) -> dict[str, float]:
