@@ -3,13 +3,17 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from agora.dataset import TrainingSet, build_training_set, known_until
+from agora.gate import GateResult
 from agora.pipeline import Pipeline, PipelineError
 from agora.plots import plots
 from agora.settings import Settings
+from agora.stores.cards import ModelCard
 from agora.stores.lake import Lake
 from agora.stores.models import ModelRegistry
 from agora.system import System
@@ -100,14 +104,11 @@ def model(system: System) -> dg.AssetsDefinition:
             table_version=rows.version, plots=images, tags=tags, origin=origin,
         )  # fmt: skip
         models.promote(system, version, CHALLENGER)
-        card = models.card(system, version)
+        described = model_metadata(models.card(system, version), models.folder(system, version))
         return dg.MaterializeResult(
             metadata={
-                "version": version,
-                "trained": str(origin),
+                **described,
                 "mlflow": settings.tracking.split("@")[-1],
-                "folder": dg.MetadataValue.path(str(models.folder(system, version))),
-                "parameters": dg.MetadataValue.json(card.training_configuration),
                 "importance": image(images["importance.png"]),
                 **({"champion_not_compared": incomparable} if incomparable else {}),
                 **metrics_of(report),
@@ -156,17 +157,30 @@ def evaluation(system: System) -> dg.AssetsDefinition:
                 **{name.removesuffix(".png"): image(png) for name, png in plots(report).items()},
                 **metrics_of(report),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="gate",
-                    passed=verdict.passed,
-                    description="; ".join(verdict.reasons or verdict.held),
-                    metadata={"held": list(verdict.held), "not_held": list(verdict.reasons)},
-                )
-            ],
+            check_results=[gate_result(verdict)],
         )
 
     return reported
+
+
+def model_metadata(card: ModelCard, folder: Path) -> dict[str, Any]:
+    """What the UI shows of a registered version, from its card."""
+    return {
+        "version": card.version,
+        "trained": card.origin["trained"],
+        "folder": dg.MetadataValue.path(str(folder)),
+        "parameters": dg.MetadataValue.json(card.training_configuration),
+    }
+
+
+def gate_result(verdict: GateResult) -> dg.AssetCheckResult:
+    """The check `gate`, from what the gate says of a report."""
+    return dg.AssetCheckResult(
+        check_name="gate",
+        passed=verdict.passed,
+        description="; ".join(verdict.reasons or verdict.held),
+        metadata={"held": list(verdict.held), "not_held": list(verdict.reasons)},
+    )
 
 
 def champion_of(system: System, models: ModelRegistry) -> tuple[Pipeline | None, str]:
