@@ -17,42 +17,24 @@ import pytest
 
 from agora.deployment import DeploymentError, deploy, rollback
 from agora.deployment.build import _stage, requirements
-from agora.serving.golden import differing_field, golden_answers
-from agora.serving.live import Live
+from agora.serving.golden import differing_field
 from agora.settings import Settings
 from agora.stores import deployments
 from agora.stores.deployments import Deployment, Pointer
-from agora.stores.online import MemoryOnlineStore
-from agora.stores.predictions import MemoryPredictionLog
 from agora.stores.valkey import stop_online
 from agora.systems.fraud import SYSTEM
 from tests.bentos.services import PROJECT, fit_versions
-from tests.toy_system import PAYMENT, ToyPipeline, toy_system
+from tests.deployed import TOY, deployment, saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agora.system import System
 
-TOY = toy_system()
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
-
-
-def saved(folder: Path, version: str, scale: float = 100.0) -> Path:
-    ToyPipeline(version, scale).save(folder / version)
-    return folder / version
-
-
-def deployment(folder: Path, version: str, scale: float = 100.0) -> Deployment:
-    path = saved(folder, version, scale)
-    return Deployment(
-        system="toy", version=version, bento=f"toy:{version}", model=str(path),
-        golden=golden_answers(TOY, ToyPipeline(version, scale)), deployed_at=datetime.now(UTC),
-    )  # fmt: skip
 
 
 def test_a_pointer_is_read_as_it_was_written(settings: Settings, tmp_path: Path) -> None:
@@ -107,60 +89,6 @@ def test_a_rollback_to_nothing_or_to_a_torn_model_is_refused(
     with pytest.raises(DeploymentError, match=r"toy\.json differs"):
         rollback(TOY, settings)
     assert deployments.read(settings.deployments, "toy") == pointer
-
-
-@pytest.fixture
-def live(settings: Settings, tmp_path: Path) -> Iterator[Live]:
-    deployments.write(settings.deployments, Pointer(current=deployment(tmp_path, "1")))
-    held = Live(TOY, settings, MemoryOnlineStore(), MemoryPredictionLog())
-    held.start()
-    yield held
-    held.close()
-
-
-def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_a_service_follows_its_pointer(live: Live, settings: Settings, tmp_path: Path) -> None:
-    deployments.write(settings.deployments, Pointer(current=deployment(tmp_path, "2", 10.0)))
-    _until(lambda: live.describe()["version"] == "2")
-    assert live.predictor.predict_one(PAYMENT).score == 50 / 60
-
-
-def test_a_service_keeps_what_it_serves_when_the_new_version_fails(
-    live: Live, settings: Settings, tmp_path: Path
-) -> None:
-    two = deployment(tmp_path, "2")
-    (Path(two.model) / "toy.json").write_text("torn")
-    deployments.write(settings.deployments, Pointer(current=two))
-    _until(lambda: live.problem)
-    assert "toy.json differs" in live.describe()["problem"]
-    assert live.predictor.predict_one(PAYMENT).model_version == "1"
-    three = deployment(tmp_path, "3", 10.0)
-    wrong = [{**three.golden[0], "answer": {**three.golden[0]["answer"], "score": 0.9}}]
-    spoiled = Deployment(**{name: getattr(three, name) for name in three.__struct_fields__}
-                         | {"golden": wrong})  # fmt: skip
-    deployments.write(settings.deployments, Pointer(current=spoiled))
-    _until(lambda: "answered differently in score" in live.problem)
-    assert live.describe()["version"] == "1"
-    deployments.write(settings.deployments, Pointer(current=deployment(tmp_path, "4")))
-    _until(lambda: live.describe()["version"] == "4" and not live.problem)
-
-
-def test_a_service_starts_with_its_own_model_when_the_pointer_cannot_be_served(
-    settings: Settings, tmp_path: Path
-) -> None:
-    two = deployment(tmp_path, "2")
-    (Path(two.model) / "toy.json").unlink()
-    deployments.write(settings.deployments, Pointer(current=two))
-    baked = saved(tmp_path, "1")
-    held = Live(TOY, settings, MemoryOnlineStore(), MemoryPredictionLog(), baked=baked)
-    assert (held.describe()["version"], held.describe()["alias"]) == ("1", "baked")
-    assert "toy.json is missing" in held.describe()["problem"]
 
 
 @pytest.mark.parametrize(

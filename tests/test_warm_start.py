@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +11,7 @@ import dagster as dg
 import pytest
 
 from agora.manifest import content_hash
-from agora.pipeline import predict, seal
+from agora.pipeline import predict
 from agora.ranking.towers import TwoTower
 from agora.registry import SYSTEMS
 from agora.retraining import Retraining
@@ -24,10 +23,9 @@ from assets.lifecycle import lifecycle
 from assets.run import QUIET
 from resources import resources_for
 from sensors.schedules import how
-from tests.assets.toy import report, toy
+from tests.assets.toy import Toy, report, toy
 from tests.ranking.test_towers import SMALL, examples, shop
 from tests.systems.synthetic import training_set
-from tests.toy_system import SETS, ToyPipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +37,7 @@ pytestmark = pytest.mark.xdist_group("mlflow")
 MOST = 3
 
 
-class Learner(ToyPipeline):
+class Learner(Toy):
     """Walks to the mean amount in small steps; from an earlier model it has less far to go."""
 
     shape = 1
@@ -57,14 +55,6 @@ class Learner(ToyPipeline):
             self.scale += 0.1 * (goal - self.scale)
             self.steps += 1
         return self
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "toy.json").write_text(json.dumps({"scale": self.scale}))
-        seal(
-            folder, system="toy", version=self.version, inputs=("amount",), outputs=self.outputs,
-            feature_sets=tuple(s.id for s in SETS), params={"scale": self.scale}, libraries=(),
-        )  # fmt: skip
 
 
 class Wider(Learner):

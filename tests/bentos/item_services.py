@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from agora.stores import deployments
 from agora.stores.deployments import Deployment, Pointer
 from agora.stores.keys import ROLES, KeyStore
 from agora.stores.valkey import stop_online
-from tests.bentos.services import PROJECT
+from tests.bentos.services import PROJECT, until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from agora.pipeline import Pipeline
     from agora.settings import Settings
     from agora.system import System
-
-SECONDS_TO_START = 120
 
 
 @dataclass
@@ -93,13 +90,5 @@ def listening(kind: type[Kind], system: System, settings: Settings, model: Path)
     log = settings.home / "service.log"
     with running(target_of(system.name), PROJECT, settings, port, log) as child:
         service = kind(port, settings, tokens, model)
-        until = time.monotonic() + SECONDS_TO_START
-        while True:
-            try:
-                if service.ask("GET", "/readyz")[0] == 200:
-                    break
-            except OSError:
-                assert child.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
+        until_ready(lambda: service.ask("GET", "/readyz")[0], child, log)
         yield service

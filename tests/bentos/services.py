@@ -25,15 +25,29 @@ from tests.systems.synthetic import training_set
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PROJECT = Path(__file__).parents[2]
 QUICK = Params.quick()
+SECONDS_TO_START = 120
 PAYMENT = {
     "payment_id": "p-1", "customer_id": "c-1", "card_id": "secret-card", "merchant_id": "m-1",
     "device_id": "d-1", "amount": 24.9, "currency": "EUR", "channel": "web", "country": "FR",
     "latitude": 48.86, "longitude": 2.35,
 }  # fmt: skip
+
+
+def until_ready(ask: Callable[[], int], child: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a service says 200; one that ends, or takes too long, fails with its log."""
+    until = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            if ask() == 200:
+                return
+        except OSError:
+            assert child.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.1)
 
 
 def fit_versions(folder: Path, *versions: str) -> dict[str, Path]:
@@ -114,15 +128,7 @@ def serving(settings: Settings, log: Path) -> Iterator[Service]:
     tokens = {role: keys.create(f"test-{role}", role, rate=10**6) for role in ROLES}
     with running("bentos.fraud.service:Fraud", PROJECT, settings, port, log) as child:
         service = Service(port, settings, child, log, tokens)
-        until = time.monotonic() + 120
-        while True:
-            try:
-                if service.call("GET", "/readyz")[0] == 200:
-                    break
-            except OSError:
-                assert child.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
+        until_ready(lambda: service.call("GET", "/readyz")[0], child, log)
         yield service
 
 
