@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,8 @@ LONGEST_SOCKET_PATH = 103
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 PAUSE_SECONDS = 0.02
+# One that hangs for so long is ended by who needs it.
+ANSWER_SECONDS = 5.0
 
 
 def start(folder: Path) -> str:
@@ -88,7 +92,11 @@ def _running(folder: Path) -> str:
 
 
 def _answers(socket: str) -> bool:
-    client = redis.Redis(unix_socket_path=socket, socket_timeout=1, socket_connect_timeout=1)
+    # The library would ask four times with pauses: seconds, where nobody listens.
+    client = redis.Redis(
+        unix_socket_path=socket, socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0),
+    )  # fmt: skip
     try:
         return bool(client.ping())
     except redis.RedisError:
