@@ -18,10 +18,13 @@ from agora.retrieval.hits import Hits, RetrievalError
 from agora.retrieval.lists import Lists
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agora.retrieval.attributes import Selection
     from agora.retrieval.hits import Array
+
+    Product = Callable[..., Array]
 
 # Items below which a scan is as quick as the lists.
 EXACT = 50_000
@@ -146,9 +149,14 @@ class Vectors:
         )
 
     def scores(self, query: Array, rows: Array) -> Array:
-        """Inner products of the query with given rows, float64 (n,); NaN where there is none."""
-        products = (self.of(rows) @ np.asarray(query, np.float32)).astype(np.float64)
-        return np.asarray(products)
+        """Inner products of the query with given rows, float64 (n,); NaN where there is none.
+
+        A row's does not depend on which others are asked for.
+        """
+        rows, query = np.asarray(rows, np.int64), np.ascontiguousarray(query, np.float32)
+        if self._plain and int(rows.max(initial=-1)) < len(self._matrix):
+            return self._products(rows, query, _row_by_row).astype(np.float64)
+        return np.asarray(_row_by_row(self.of(rows), query), np.float64)
 
     def of(self, rows: Array) -> Array:
         """The vectors of rows, float32 (n, width); NaN where a row has none."""
@@ -156,7 +164,8 @@ class Vectors:
         items = len(self._matrix)
         beyond = int(rows.max(initial=-1)) >= items
         if self._plain and not beyond:
-            return np.asarray(self._matrix[rows])
+            # A third of the time that the matrix indexed by rows takes.
+            return np.asarray(np.take(self._matrix, rows, axis=0, mode="wrap"))
         if items:
             place = np.minimum(rows, items - 1)
             found = self._matrix[place]
@@ -249,6 +258,10 @@ class Vectors:
 
     def _best(self, rows: Array, query: Array, k: int) -> Hits:
         """The k best of some rows of the matrix, each compared."""
+        return Hits.best(rows, self._products(rows, query, np.dot), k)
+
+    def _products(self, rows: Array, query: Array, product: Product) -> Array:
+        """Inner products of the query with rows of the matrix, float32 (n,)."""
         scores = np.empty(len(rows), np.float32)
         # A block that stays in the processor's cache: three times as quick as all at once.
         block = np.empty((min(len(rows), AT_ONCE), self.width), np.float32)
@@ -256,8 +269,8 @@ class Vectors:
             some = rows[start : start + AT_ONCE]
             # Rows are within: "clip" only spares a copy.
             part = np.take(self._matrix, some, axis=0, out=block[: len(some)], mode="clip")
-            np.dot(part, query, out=scores[start : start + AT_ONCE])
-        return Hits.best(rows, scores, k)
+            product(part, query, out=scores[start : start + AT_ONCE])
+        return scores
 
     def _newer(self, query: Array, least: float, selection: Selection | None) -> Hits:
         """All of the tail that may be found and scores at least so much, in no order."""
@@ -273,3 +286,8 @@ class Vectors:
         """By row of the matrix whether it may be found."""
         mask = selection.allowed(len(self._matrix))
         return mask if self._all_alive else np.asarray(mask & self._alive)
+
+
+def _row_by_row(part: Array, query: Array, out: Array | None = None) -> Array:
+    """A product of matrices adds a row up in another order by where it stands."""
+    return np.asarray(np.einsum("ij,j->i", part, query, out=out))

@@ -45,10 +45,11 @@ TOWERS, COLLABORATIVE, CONTENT = "towers", "collaborative", "content"
 POPULAR, NEW = "popular", "new"
 STRATEGIES = (TOWERS, COLLABORATIVE, CONTENT, POPULAR, NEW)
 
+TOLD = (POPULAR, *OF_ITEM, "age_days", "log_price")
+"""Inputs that the index tells of a product, whoever asks: side by side they are read at once."""
 INPUTS = (
-    TOWERS, COLLABORATIVE, CONTENT, POPULAR,
-    *OF_ITEM,
-    "age_days", "log_price",
+    TOWERS, COLLABORATIVE, CONTENT,
+    *TOLD,
     "price_over_clicked", "category_share", "category_share_latest", "seller_share", "met_count",
     "met_deepest", "met_days_ago",
     "history_length", "latest_minutes_ago",

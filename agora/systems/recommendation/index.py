@@ -57,9 +57,9 @@ class Index:
         listed: Epoch seconds, (n,).
         for_sale: Whether it can be bought, (n,) bool.
         features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
-        logged: The same as the rankers read them.
-        log_price: (n,), NaN where there is none.
         popularity: Logarithm of what is taken, as far as its places explain it not, (n,).
+        told: Columns `TOLD` as the rankers read them, yet when it was listed for its age:
+            (n, len(TOLD)).
     """
 
     def __init__(
@@ -75,11 +75,8 @@ class Index:
         self.listed = frame[LISTED].to_numpy()
         self.for_sale = frame["stock"].to_numpy() > 0
         self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
-        self.logged = logged(self.features)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self.log_price = np.log(self.price)
-        self.log_price[~np.isfinite(self.log_price)] = np.nan
         self.popularity = frame["popularity"].to_numpy()
+        self.told = self._told()
         keys = frame[KEY].to_numpy()
         self._by_key = np.argsort(keys, kind="stable")
         self._keys = keys[self._by_key]
@@ -121,6 +118,13 @@ class Index:
             for name, (matrix, present) in matrices.items()
         }
         return cls(frame, vectors, attributes_of(frame))
+
+    def _told(self) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            price = np.log(self.price)
+        price[~np.isfinite(price)] = np.nan
+        parts = (self.popularity, logged(self.features), self.listed, price)
+        return np.column_stack(parts)
 
     def rows_of(self, keys: Array) -> Array:
         """Row of each product's key, -1 where it is not here; of the keys' shape."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+AT = {name: place for place, name in enumerate(INPUTS)}
 HALF_LIFE = 3 * DAY  # An interest of a week ago still says a quarter.
 MINUTE = 60.0
 
@@ -56,85 +57,70 @@ def inputs_of(
         out: Where they are written.
     """
     numbers = dict(zip(OF_CUSTOMER.names, OF_CUSTOMER(columns), strict=True))
-    now = np.asarray(columns["event_at"]) / 1e6
-    price, spent = index.log_price[item], numbers[SPENT]
+    now, spent = np.asarray(columns["event_at"]) / 1e6, numbers[SPENT]
     history = asked.history
     with np.errstate(invalid="ignore", divide="ignore"):
         usual = np.log(spent)
+    usual[~np.isfinite(usual)] = np.nan
     found = np.empty((len(item), len(INPUTS))) if out is None else out
-    at = 0
-    for column in (
-        *(
-            None
-            if space in skipped
+    for space in SPACES:
+        found[:, AT[space]] = (
+            np.nan if space in skipped
             else _product(asked.queries[space], index, space, request, item)
-            for space in SPACES
-        ),
-        None if POPULAR in skipped else index.popularity[item],
-        index.logged[item] if features is None else logged(features),
-        (now[request] - index.listed[item]) / DAY,
-        price,
-        price - np.where(np.isfinite(usual), usual, np.nan)[request],
-        _met(asked, request, item, index),
-        history.known.sum(axis=1)[request],
-        np.where(history.known[:, 0], history.ages[:, 0] / MINUTE, np.nan)[request],
-        np.log1p(np.maximum([numbers[name] for name in COUNTS], 0.0)).T[request],
-    ):
-        width = 1 if column is None or column.ndim == 1 else column.shape[1]
-        place = found[:, at] if width == 1 else found[:, at : at + width]
-        place[...] = np.nan if column is None else column.reshape(place.shape)
-        at += width
-    assert at == len(INPUTS), "as many columns as names"
+        )  # fmt: skip
+    told = np.take(index.told, item, axis=0)
+    if features is not None:
+        told[:, 1 : 1 + features.shape[1]] = logged(features)
+    found[:, AT[POPULAR] : AT["price_over_clicked"]] = told
+    if POPULAR in skipped:
+        found[:, AT[POPULAR]] = np.nan
+    listed, price = found[:, AT["age_days"]], found[:, AT["log_price"]]
+    np.divide(now[request] - listed, DAY, out=listed)
+    np.subtract(price, usual[request], out=found[:, AT["price_over_clicked"]])
+    _met(asked, request, item, index, found[:, AT["category_share"] : AT["history_length"]])
+    found[:, AT["history_length"]] = history.known.sum(axis=1)[request]
+    latest = np.where(history.known[:, 0], history.ages[:, 0] / MINUTE, np.nan)
+    found[:, AT["latest_minutes_ago"]] = latest[request]
+    counts = np.log1p(np.maximum([numbers[name] for name in COUNTS], 0.0)).T
+    found[:, AT[COUNTS[0]] :] = counts if len(counts) == 1 else counts[request]
     return found
 
 
 def _product(queries: Array, index: Index, space: str, request: Array, item: Array) -> Array:
-    # Row by row, as a product of matrices would depend on who else asks.
-    vectors = index.vectors[space].of(item)
+    vectors = index.vectors[space]
     # One request is the common case: its query is not copied for every candidate.
-    one = len(queries) == 1
-    asked = np.broadcast_to(queries, vectors.shape) if one else queries[request]
-    return np.asarray(np.einsum("ij,ij->i", asked, vectors))
+    if len(queries) == 1:
+        return vectors.scores(queries[0], item)
+    # Row by row, as a product of matrices would depend on who else asks.
+    return np.asarray(np.einsum("ij,ij->i", queries[request], vectors.of(item)))
 
 
-def _met(asked: Asked, request: Array, item: Array, index: Index) -> Array:
-    """How the candidate's category and seller stand in the history, and when it was met itself."""
+def _met(asked: Asked, request: Array, item: Array, index: Index, out: Array) -> None:
+    """How the candidate's category and seller stand in the history, and when it was met itself.
+
+    Steps come first, (L, m): sums over them are made by whole rows.
+    """
     history, rows = asked.history, asked.rows
     known = rows >= 0
     place = np.where(known, rows, 0)
     weight = WORTH[history.kinds] * 0.5 ** (history.ages / HALF_LIFE) * known
     weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-    category, own = np.where(known, index.categories[place], -1), index.categories[item]
-    seller = np.where(known, index.sellers[place], -1)
-    found = np.empty((len(item), 6))
-    found[:, 0] = _share(category, weight, request, own)
-    found[:, 1] = category[request, 0] == own if rows.shape[1] else 0.0
-    found[:, 2] = _share(seller, weight, request, index.sellers[item])
-    found[:, 3:] = 0.0, 0.0, np.nan
+    weights = _by_step(weight, request)
+    category = _by_step(np.where(known, index.categories[place], -1), request)
+    seller = _by_step(np.where(known, index.sellers[place], -1), request)
+    own = index.categories[item]
+    out[:, 0] = np.where(category == own, weights, 0.0).sum(axis=0)
+    out[:, 1] = category[0] == own if len(category) else 0.0
+    out[:, 2] = np.where(seller == index.sellers[item], weights, 0.0).sum(axis=0)
+    out[:, 3:] = 0.0, 0.0, np.nan
     # Few candidates were met: only these are looked at.
-    which, step = np.nonzero(rows[request] == item[:, None])
+    step, which = np.nonzero(_by_step(rows, request) == item)
     of = request[which]
-    np.add.at(found[:, 3], which, 1.0)
-    np.maximum.at(found[:, 4], which, history.kinds[of, step] + 1.0)
-    np.fmin.at(found[:, 5], which, history.ages[of, step] / DAY)
-    return found
+    np.add.at(out[:, 3], which, 1.0)
+    np.maximum.at(out[:, 4], which, history.kinds[of, step] + 1.0)
+    np.fmin.at(out[:, 5], which, history.ages[of, step] / DAY)
 
 
-def _share(codes: Array, weight: Array, request: Array, own: Array) -> Array:
-    """Weight of the history's steps that have each candidate's code, (m,).
-
-    Args:
-        codes: Of the steps, (n, L); below nought where there is none.
-        weight: Of the steps, (n, L).
-        request: Of each candidate.
-        own: Code of each candidate.
-    """
-    many = max(int(codes.max(initial=0)), int(own.max(initial=0))) + 1
-    pairs = (np.arange(len(codes))[:, None] * many + codes)[codes >= 0]
-    held, place = np.unique(pairs, return_inverse=True)
-    if not len(held):
-        return np.zeros(len(own))
-    total = np.bincount(place, weight[codes >= 0])
-    wanted = request * many + own
-    at = np.searchsorted(held, wanted).clip(max=len(held) - 1)
-    return np.where(held[at] == wanted, total[at], 0.0)
+def _by_step(values: Array, request: Array) -> Array:
+    """Values of steps, (n, L), for each candidate, (L, m), or (L, 1) where all are of one."""
+    return values.T if len(values) == 1 else values.T[:, request]
