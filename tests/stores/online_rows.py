@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from agora.features import Entity, Feature, FeatureSet
 from agora.stores.valkey import ValkeyOnlineStore
 
 if TYPE_CHECKING:
+    import redis
+
     from agora.stores.online import OnlineStore
 
 NOW = 1_780_000_000_000_000
@@ -20,6 +23,17 @@ COUNT = itertools.count()
 
 def connect(url: str) -> ValkeyOnlineStore:
     return ValkeyOnlineStore(url, timeout=30.0)
+
+
+def until_written(client: redis.Redis) -> None:
+    """What a server was told is in its file: who kills the process then loses none of it.
+
+    It writes before it answers, except while the disk takes longer than a second.
+    """
+    deadline = time.monotonic() + 60
+    while client.info("persistence")["aof_buffer_length"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def new_set(width: int = 3) -> FeatureSet:

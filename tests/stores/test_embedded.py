@@ -16,6 +16,7 @@ import redis
 from agora.settings import Settings
 from agora.stores import embedded
 from agora.stores.valkey import open_online, stop_online
+from tests.stores.online_rows import until_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,17 +44,6 @@ def _client(url: str) -> redis.Redis:
 
 def _process(folder: Path) -> int:
     return int((folder / "pid").read_text())
-
-
-def _until_written(client: redis.Redis) -> None:
-    """What it was told is in its file, though not on the disk: a killed process loses none of it.
-
-    It writes before it answers, except while the disk takes longer than a second.
-    """
-    deadline = time.monotonic() + 60
-    while client.info("persistence")["aof_buffer_length"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def _gone(process: int) -> bool:
@@ -99,7 +89,7 @@ def test_a_killed_server_is_replaced(folder: Path) -> None:
     url = embedded.start(folder)
     client = _client(url)
     client.set("key", "value")
-    _until_written(client)
+    until_written(client)
     process = _process(folder)
     os.kill(process, signal.SIGKILL)
     assert _gone(process)
