@@ -42,9 +42,11 @@ def heard(shop: Pages) -> Iterator[None]:
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    yield
-    server.should_exit = True
-    thread.join()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
