@@ -144,14 +144,14 @@ def test_below_the_pipeline_stands_the_kept_list_and_below_it_what_everybody_get
 def test_a_retrieval_that_hangs_is_given_up_at_its_budget(
     shop: Pages, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ToyItems, "_similar", lambda *_: time.sleep(0.4))
+    monkeypatch.setattr(ToyItems, "_similar", lambda *_: time.sleep(1.0))
     took = []
     for _ in range(4):
         began = time.perf_counter()
         assert _ask(shop, token).status_code == 200
         took.append(time.perf_counter() - began)
     assert shop.scoring.live.predictor.breakers()["retrieval"] == "open"
-    assert took[0] > 0.4 > took[-1], "it is waited for once, then no longer than its budget"
+    assert took[0] > 1.0 > took[-1], "it is waited for once, then no longer than its budget"
 
 
 def test_a_kept_list_is_looked_up_by_its_key(shop: Pages, token: str) -> None:

@@ -122,13 +122,13 @@ def test_a_probe_that_fails_opens_the_breaker_again(ask: Any, ladder: Ladder, he
 def test_a_tier_that_is_late_is_given_up_and_from_then_on_not_waited_for(
     ask: Any, ladder: Ladder
 ) -> None:
-    ladder.deep.seconds = 0.6
+    ladder.deep.seconds = 1.0
     assert ask().fallbacks == ["deep"], "its answer came, but too late"
     for _ in range(2 * FAILURES):
         started = time.perf_counter()
         answer = ask()
         assert (answer.score, answer.fallbacks) == (0.2, ["deep"])
-        assert time.perf_counter() - started < 0.45, "given up at its 200 ms"
+        assert time.perf_counter() - started < 0.9, "given up at its 200 ms"
     ladder.deep.seconds = 0.0
     time.sleep(PAUSE_SECONDS)
     assert ask().fallbacks == []
@@ -178,9 +178,13 @@ class Elsewhere:
         self.verdict: Verdict | None = Verdict(np.array([0.4]), np.array([False]))
         self.error: Exception | None = None
         self.seconds = 0.0
+        self.waiting = self.most = 0
 
     async def __call__(self, matrix: Any, scores: Any, version: str) -> Verdict | None:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
         await asyncio.sleep(self.seconds)
+        self.waiting -= 1
         if self.error is not None:
             raise self.error
         return self.verdict
@@ -191,7 +195,7 @@ class Elsewhere:
     [
         ({}, 0.4, [], 0),
         ({"error": ConnectionError()}, 0.2, ["deep"], 0),
-        ({"seconds": 5.0}, 0.2, ["deep"], 0),
+        ({"seconds": 60.0}, 0.2, ["deep"], 0),
         ({"verdict": None}, 0.3, [], 1),
     ],
     ids=["well", "gone", "slow", "another version"],
@@ -206,7 +210,7 @@ def test_a_tier_elsewhere_is_awaited_within_its_budget(
     answer, _ = asyncio.run(predictor.answer_async(predictor.requests.check(PAYMENT)))
     assert (answer.score, answer.fallbacks) == (score, fallbacks)
     assert ladder.deep.calls == local_calls
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 20
 
 
 def test_other_requests_go_on_while_one_waits_for_a_tier_elsewhere(ladder: Ladder) -> None:
@@ -218,9 +222,8 @@ def test_other_requests_go_on_while_one_waits_for_a_tier_elsewhere(ladder: Ladde
     async def ten() -> list[Any]:
         return await asyncio.gather(*(predictor.answer_async(request) for _ in range(10)))
 
-    started = time.perf_counter()
     assert [answer.score for answer, _ in asyncio.run(ten())] == [0.4] * 10
-    assert time.perf_counter() - started < 0.6
+    assert elsewhere.most == 10
 
 
 def test_who_waits_for_a_turn_behind_others_is_not_late(ladder: Ladder) -> None:
