@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Service(ItemService):
     """A running service."""
 
-    def recommend(self, **fields: Any) -> tuple[int, Any]:
+    def recommend(self, *, once: bool = False, **fields: Any) -> tuple[int, Any]:
         """A list for a visit."""
-        return self.ask("POST", "/recommend", {"request_id": "visit", **fields})
+        return self.chosen("/recommend", {"request_id": "visit", **fields}, once=once)
 
 
 @contextmanager

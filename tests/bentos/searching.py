@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class Service(ItemService):
     """A running service."""
 
-    def search(self, query: str, **fields: Any) -> tuple[int, Any]:
+    def search(self, query: str, *, once: bool = False, **fields: Any) -> tuple[int, Any]:
         """The answer to a query."""
-        return self.ask("POST", "/search", {"request_id": "search", "query": query, **fields})
+        asked = {"request_id": "search", "query": query, **fields}
+        return self.chosen("/search", asked, once=once)
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Service:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if not {"authorization", "x-api-key"} & sent.keys():
             sent["authorization"] = f"Bearer {self.tokens[role]}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
