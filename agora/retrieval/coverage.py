@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from agora.retrieval.words import Analyzer
@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 
 CODES, STEMS = "codes.npy", "stems.json"
 NOTHING = -1
+NO_ROWS = np.empty(0, np.int64)
 # Texts that are cut into words at once.
 BLOCK = 100_000
 
@@ -37,7 +38,8 @@ class Coverage:
     def __init__(self, codes: Array, documents: dict[str, int]) -> None:
         self.codes, self._documents = codes, documents
         self._code = {stem: code for code, stem in enumerate(documents)}
-        self.lengths = (codes >= 0).sum(axis=1)
+        # One where there are none: what is divided by it is nought then.
+        self.lengths = np.maximum((codes >= 0).sum(axis=1), 1).astype(np.int32)
         held = np.fromiter(documents.values(), float, len(documents))
         self._weight = np.log1p(len(codes) / (1.0 + held))
         self._unknown = float(np.log1p(len(codes)))
@@ -99,17 +101,15 @@ class Coverage:
 
     def weight(self, codes: Array) -> float:
         """How much the rarest of some stems tells; no codes: a word that no row has."""
+        if len(codes) == 1:
+            return float(self._weight[codes[0]])
         return float(self._weight[codes].max()) if len(codes) else self._unknown
 
     def held(self, rows: Array, groups: Sequence[Array]) -> Array:
         """Whether each row has a stem of each group, bool (rows, groups)."""
-        table = self.codes.take(rows, axis=0)
-        longest = table.shape[1]
-        flat, found = table.ravel(), np.zeros((len(table), len(groups)), bool)
-        for place, group in enumerate(groups):
-            for code in group.tolist():
-                # Few places hold it: quicker than asking every row for any.
-                found[np.flatnonzero(flat == code) // longest, place] = True
+        found = np.zeros((len(rows), len(groups)), bool)
+        for place, holders in enumerate(self._holders(rows, groups)):
+            found[holders, place] = True
         return found
 
     def covered(self, rows: Array, groups: Sequence[Array]) -> tuple[Array, Array]:
@@ -122,12 +122,27 @@ class Coverage:
         Returns:
             Two arrays (m,), from 0 to 1.
         """
+        share, count = np.zeros(len(rows)), np.zeros(len(rows))
         if not groups:
-            return np.zeros(len(rows)), np.zeros(len(rows))
-        held = self.held(rows, groups)
-        weights = np.array([self.weight(group) for group in groups])
-        share = held.sum(axis=1) / np.maximum(self.lengths[rows], 1)
-        return held @ weights / weights.sum(), np.minimum(share, 1.0)
+            return share, count
+        total = 0.0
+        for group, holders in zip(groups, self._holders(rows, groups), strict=True):
+            weight = self.weight(group)
+            share[holders] += weight
+            count[holders] += 1.0
+            total += weight
+        share /= total
+        count /= self.lengths.take(rows)
+        return share, np.minimum(count, 1.0, out=count)
+
+    def _holders(self, rows: Array, groups: Sequence[Array]) -> Iterator[Array]:
+        """Places among the rows of those that have a stem of each group; a stem's each once."""
+        table = np.take(self.codes, rows, axis=0)
+        longest, flat = table.shape[1], table.ravel()
+        for group in groups:
+            # Few places hold it: quicker than asking every row for any.
+            found = [np.flatnonzero(flat == code) // longest for code in group.tolist()]
+            yield found[0] if len(found) == 1 else np.unique(np.concatenate([NO_ROWS, *found]))
 
     def save(self, folder: Path) -> None:
         """Write two files."""

@@ -44,5 +44,7 @@ OF_PRICE = ("log_price", "price_in_category", "over_ceiling", "if_cheap", "price
 OF_CUSTOMER = (
     "taste", "category_share", "seller_share", "met_count", "met_days_ago", "history_length",
 )  # fmt: skip
+TOLD = (*OF_PRICE[:2], *OF_ITEM, "popularity", "age_days")
+"""Inputs that the index tells of a product, whoever asks: side by side they are read at once."""
 INPUTS = (*OF_TEXT, *OF_PRICE, *OF_CUSTOMER, *OF_ITEM, "popularity", "age_days")
 """Inputs of the rankers, in the order of the matrix after request and item."""

@@ -63,16 +63,15 @@ class Index:
         price: (n,), NaN where unknown.
         listed: Epoch seconds, (n,).
         for_sale: Whether it can be bought, (n,) bool.
-        features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
         usual: Mean rate of clicks.
         popularity: Logarithm of what is taken, (n,).
+        told: Columns `TOLD` as the rankers read them, yet when it was listed for its age:
+            (n, len(TOLD)).
         ordered: Rows, the most popular first, (n,).
         wanted: The first of them that can be bought.
         names: Categories by code.
         categories: Code of the category, (n,).
         sellers: Code of the seller, (n,).
-        log_price: Logarithm of the price, NaN where there is none, (n,).
-        beside: It, less the median of the product's category, (n,).
     """
 
     def __init__(
@@ -95,19 +94,16 @@ class Index:
         self.price = frame["price"].to_numpy()
         self.listed = frame[LISTED].to_numpy()
         self.for_sale = frame["stock"].to_numpy() > 0
-        self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
-        rates = self.features[:, OF_ITEM.index(RATE)]
+        features = frame.select(OF_ITEM).to_numpy()
+        rates = features[:, OF_ITEM.index(RATE)]
         rates = rates[~np.isnan(rates)]
         self.usual = float(rates.mean()) if len(rates) else 0.0
-        self.popularity = popularity_of(self.features, self.usual)
+        self.popularity = popularity_of(features, self.usual)
+        self.told = self._told(features)
         self.ordered = np.argsort(-self.popularity, kind="stable")
         self.wanted = self.ordered[self.for_sale[self.ordered]][:LOOKED_AT]
         self.names, self.categories = _coded(frame["category"])
         self.sellers = _coded(frame["merchant_id"])[1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            logged = np.log(self.price)
-        self.log_price = np.where(np.isfinite(logged), logged, np.nan)
-        self.beside = self.log_price - frame["usual_price"].to_numpy()
         keys = frame[KEY].to_numpy()
         # What was taken out has none; NaN is sorted to the end.
         self._by_key = np.argsort(keys, kind="stable")[: np.count_nonzero(~np.isnan(keys))]
@@ -172,6 +168,14 @@ class Index:
         if self.attributes.select(equal, between) is None:
             return None
         return self.attributes.select(equal, {**between, "stock": (1.0, None)})
+
+    def _told(self, features: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            price = np.log(self.price)
+        price[~np.isfinite(price)] = np.nan
+        beside = price - self.frame["usual_price"].to_numpy()
+        parts = (price, beside, logged(features), self.popularity, self.listed)
+        return np.column_stack(parts)
 
     def save(self, folder: Path) -> None:
         """Write plain files."""
@@ -238,6 +242,18 @@ def said_of(frame: pl.DataFrame) -> pl.Series:
 def texts_of(frame: pl.DataFrame) -> list[str]:
     """What is encoded of each product."""
     return frame.select(pl.concat_str("title", "description", separator=". ")).to_series().to_list()
+
+
+def logged(features: Array) -> Array:
+    """Columns `OF_ITEM` as the rankers read them, (n, len(OF_ITEM)); a copy.
+
+    Args:
+        features: As they are read, (n, len(OF_ITEM)).
+    """
+    found = features.copy()
+    counts = found[:, : len(LOGGED)]
+    np.log1p(np.maximum(counts, 0.0), out=counts)
+    return found
 
 
 def popularity_of(features: Array, usual: float) -> Array:

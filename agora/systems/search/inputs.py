@@ -11,7 +11,6 @@ import numpy as np
 from agora.systems.search.features import (
     INPUTS,
     LEXICAL,
-    LOGGED,
     OF_CUSTOMER,
     OF_PRICE,
     OF_TEXT,
@@ -19,7 +18,7 @@ from agora.systems.search.features import (
     SPENT,
 )
 from agora.systems.search.history import history_of
-from agora.systems.search.index import popularity_of
+from agora.systems.search.index import logged, popularity_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -37,8 +36,12 @@ NEAR = 0.3
 TEXT = slice(0, len(OF_TEXT))
 PRICE = slice(TEXT.stop, TEXT.stop + len(OF_PRICE))
 CUSTOMER = slice(PRICE.stop, PRICE.stop + len(OF_CUSTOMER))
-COUNTS = slice(CUSTOMER.stop, CUSTOMER.stop + len(LOGGED))
+ITEM = slice(CUSTOMER.stop, len(INPUTS))
 """Columns of each part."""
+OF_OWN_PRICE = 2
+"""The first columns of `PRICE`, and of what the index tells."""
+# Nothing is known of tastes, nothing was met.
+NOBODY = (np.nan, 0.0, 0.0, 0.0, np.nan, 0.0)
 Part = tuple[int, slice]
 """A request's number, and its candidates' rows."""
 
@@ -90,6 +93,7 @@ def inputs_of(
     *,
     features: Array | None = None,
     skipped: Collection[str] = (),
+    out: Array | None = None,
 ) -> Array:
     """Inputs of candidates, (m, len(INPUTS)) float64.
 
@@ -103,20 +107,23 @@ def inputs_of(
         features: Columns `OF_ITEM` of each candidate where another time is meant than the index's,
             (m, len(OF_ITEM)).
         skipped: Strategies that did not answer: what they would say is not known.
+        out: Where they are written.
     """
     # One block, and every part writes its own columns: nothing is put together afterwards.
-    found = np.full((len(item), len(INPUTS)), np.nan)
-    own = index.features.take(item, axis=0) if features is None else features
+    found = np.empty((len(item), len(INPUTS))) if out is None else out
+    told = np.take(index.told, item, axis=0)
+    own = told[:, OF_OWN_PRICE:]
+    if features is not None:
+        own[:, :-2] = logged(features)
+        own[:, -2] = popularity_of(features, index.usual)
+    now = np.asarray(columns["event_at"]) / 1e6
+    listed = own[:, -1]
+    np.divide((now if len(now) == 1 else now[request]) - listed, DAY, out=listed)
+    found[:, ITEM] = own
     parts = _parts(request, len(asked.queries))
     _of_text(found[:, TEXT], parts, item, asked, index, words, skipped)
-    _of_price(found[:, PRICE], columns, parts, item, asked, index)
+    _of_price(found[:, PRICE], columns, parts, told, asked)
     _of_customer(found[:, CUSTOMER], parts, item, asked, index)
-    counts = found[:, COUNTS]
-    np.log1p(np.maximum(own[:, : len(LOGGED)], 0.0), out=counts)
-    found[:, COUNTS.stop : -2] = own[:, len(LOGGED) :]
-    found[:, -2] = index.popularity[item] if features is None else popularity_of(own, index.usual)
-    now = np.asarray(columns["event_at"]) / 1e6
-    found[:, -1] = (now[request] - index.listed[item]) / DAY
     return found
 
 
@@ -146,12 +153,13 @@ def _of_text(
     skipped: Collection[str],
 ) -> None:
     """Columns `OF_TEXT`, and for each candidate nothing of other requests."""
+    found[:, :4] = np.nan
     lexical = np.where(np.isnan(words.scores), 0.0, words.scores)
     for number, rows in parts:
         query, items, own = asked.queries[number], item[rows], found[rows]
         if LEXICAL not in skipped:
             own[:, 0] = lexical[rows]
-            own[:, 1] = lexical[rows] / max(float(words.best[number]), 1e-9)
+            np.divide(lexical[rows], max(float(words.best[number]), 1e-9), out=own[:, 1])
         if SEMANTIC not in skipped and query.vector is not None and index.has_vectors:
             near = index.vectors.scores(query.vector, items)
             own[:, 2] = near
@@ -168,28 +176,27 @@ def _of_text(
 
 
 def _of_price(
-    found: Array, columns: Columns, parts: Sequence[Part], item: Array, asked: Asked, index: Index
+    found: Array, columns: Columns, parts: Sequence[Part], told: Array, asked: Asked
 ) -> None:
     """Columns `OF_PRICE`."""
-    logged, beside = index.log_price[item], index.beside[item]
-    found[:, 0], found[:, 1] = logged, beside
+    found[:, :OF_OWN_PRICE], found[:, OF_OWN_PRICE:] = told[:, :OF_OWN_PRICE], np.nan
     usual = np.asarray(columns[SPENT])
     for number, rows in parts:
         query, own, spent = asked.queries[number], found[rows], float(usual[number])
         if math.isfinite(query.ceiling) and query.ceiling > 0:
             # Above the limit counts, below it nothing is better than anything else.
-            own[:, 2] = np.maximum(logged[rows] - math.log(query.ceiling), 0.0)
+            own[:, 2] = np.maximum(own[:, 0] - math.log(query.ceiling), 0.0)
         if query.is_cheap:
-            own[:, 3] = beside[rows]
+            own[:, 3] = own[:, 1]
         if spent > 0:
-            own[:, 4] = logged[rows] - math.log(spent)
+            own[:, 4] = own[:, 0] - math.log(spent)
 
 
 def _of_customer(
     found: Array, parts: Sequence[Part], item: Array, asked: Asked, index: Index
 ) -> None:
     """Columns `OF_CUSTOMER`: how the candidate stands to what the visitor did."""
-    found[:, 1:4], found[:, 5] = 0.0, 0.0
+    found[:] = NOBODY
     if not len(index):
         return
     history = asked.history

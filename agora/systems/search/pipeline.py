@@ -34,7 +34,7 @@ from agora.systems.search.params import Params
 from agora.systems.search.shown import sample_of, words_of
 from agora.systems.search.strategies import Retriever
 from agora.systems.search.synonyms import synonyms
-from agora.systems.search.tiers import ITEM, REQUEST, FirstStage, TreesStage
+from agora.systems.search.tiers import ITEM, OWN, REQUEST, FirstStage, TreesStage
 from agora.systems.search.understanding import Understanding
 from agora.systems.search.update import updated
 
@@ -126,11 +126,13 @@ class SearchPipeline:
         columns = retrieved(self, columns)
         found: Candidates = columns.candidates  # type: ignore[attr-defined]
         words = found_words(found, len(columns["k"]))
-        inputs = inputs_of(
+        matrix = np.empty((len(found), OWN + len(INPUTS)))
+        matrix[:, REQUEST], matrix[:, ITEM] = found.request, found.item
+        inputs_of(
             columns, found.request, found.item, self.asked(columns), self.index_, words,
-            skipped=found.skipped,
+            skipped=found.skipped, out=matrix[:, OWN:],
         )  # fmt: skip
-        return np.column_stack([found.request, found.item, inputs])
+        return matrix
 
     def infer(self, matrix: Array) -> Inferred:
         """Scores that order the candidates of one request."""

@@ -120,7 +120,7 @@ def test_figures_prices_and_stock_are_those_of_now(
     ours, theirs = quick.rows_of(keys), fresh.rows_of(keys)
     assert (ours >= 0).all()
     assert quick.usual == pytest.approx(fresh.usual)
-    for name in ("price", "for_sale", "features", "popularity", "log_price", "beside"):
+    for name in ("price", "for_sale", "popularity", "told"):
         assert np.array_equal(
             getattr(quick, name)[ours], getattr(fresh, name)[theirs], equal_nan=True
         ), name
