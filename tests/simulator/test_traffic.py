@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from agora.ingest import ingest
-from agora.simulator import Params, simulate
+from agora.simulator import Params, simulate, traffic
 from agora.simulator.baselines import MostPopular
 from agora.simulator.client import Client, TrafficError
 from agora.simulator.history import shop
-from agora.simulator.traffic import Traffic
+from agora.simulator.traffic import Traffic, land_catalogue
 from agora.simulator.truth import HOME, SEARCH
 from agora.simulator.world import load_world
 from agora.stores.lake import Lake
@@ -40,6 +40,8 @@ def serving(answer: Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]])
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer's body would wait 40 ms for the client's word on its headers.
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
@@ -64,6 +66,12 @@ def serving(answer: Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]])
         server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def _four_times_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "PACE", traffic.PACE / 4)
+    monkeypatch.setattr(traffic, "WAVE_SECONDS", traffic.WAVE_SECONDS / 4)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("traffic")
@@ -82,8 +90,7 @@ def test_traffic_asks_tells_and_lands_what_ingestion_takes(home: Path, tmp_path:
 
     with serving(answer) as url:
         client = Client(url, "token")
-        traffic = Traffic(world, {HOME: client, SEARCH: client}, tmp_path, True, 15, 7)
-        report = traffic.run(1)
+        report = Traffic(world, {HOME: client, SEARCH: client}, tmp_path, True, 60, 7).run(1)
     assert report.sessions == 108
     assert not report.failed
     assert not report.refused
@@ -116,7 +123,7 @@ def test_what_is_not_told_is_landed(home: Path, tmp_path: Path):
     popular = MostPopular(world, shop(world)["interactions"], TODAY)
     with serving(lambda _, body: (200, popular([body])[0])) as url:
         client = Client(url, "token")
-        report = Traffic(world, {HOME: client, SEARCH: client}, tmp_path, False, 15, 7).run(1)
+        report = Traffic(world, {HOME: client, SEARCH: client}, tmp_path, False, 60, 7).run(1)
     assert report.told == 0
     name, day = "interactions", timedelta(days=2)
     taken = ingest(Lake(str(tmp_path / "lake")), str(tmp_path), TABLES[name], TODAY, TODAY + day)
@@ -126,7 +133,7 @@ def test_what_is_not_told_is_landed(home: Path, tmp_path: Path):
 def test_a_service_that_refuses_is_counted_and_told_with_its_words(home: Path, tmp_path: Path):
     with serving(lambda *_: (503, {"error": "not ready"})) as url:
         world = load_world(home / "truth")
-        report = Traffic(world, {HOME: Client(url)}, tmp_path, True, 1, 7).run(1)
+        report = Traffic(world, {HOME: Client(url)}, tmp_path, True, 4, 7).run(1)
     assert sum(report.failed.values()) == sum(report.asked.values()) > 0
     assert all("503" in said and "not ready" in said for said in report.failed)
     assert "not ready" in str(report)
@@ -134,8 +141,6 @@ def test_a_service_that_refuses_is_counted_and_told_with_its_words(home: Path, t
 
 
 def test_new_products_are_landed_while_traffic_goes_on(home: Path, tmp_path: Path):
-    from agora.simulator.traffic import land_catalogue
-
     world = load_world(home / "truth")
     until = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC) + timedelta(days=3)
     rows = land_catalogue(world, tmp_path, until)
