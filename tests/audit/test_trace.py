@@ -37,7 +37,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def test_predictions_drawn_at_random_are_computed_again_and_equal(lake: Lake) -> None:
-    for number in np.random.default_rng(5).choice(1_000, 50, replace=False):
+    for number in np.random.default_rng(5).choice(1_000, 15, replace=False):
         assert follow(lake, f"p-{number}").equal
 
 
