@@ -41,20 +41,25 @@ def module() -> nn.Module:
 
 
 def trained(
-    checkpoints: Path | None, params: Training = PARAMS, run: str = "", pause: float = 0.0
+    checkpoints: Path | None, params: Training = PARAMS, run: str = "", hangs_after: int = 99
 ) -> tuple[dict[str, np.ndarray], Progress]:
-    """Weights after a training; `pause` seconds in each batch give time to be killed."""
+    """Weights after a training; one that hangs in the middle of an epoch waits to be killed."""
     import torch
     from torch.nn import functional
 
     x, y = inputs()
+    begun: list[int] = []
+    judged: list[int] = []
 
     def loss(net: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        time.sleep(pause)
+        judged.append(begun[-1])
+        if judged.count(hangs_after) == 3:
+            time.sleep(600)
         return functional.binary_cross_entropy_with_logits(net(batch[0]).squeeze(1), batch[1])
 
     def batches(epoch: int) -> list[tuple[Tensor, ...]]:
         order = torch.from_numpy(np.random.default_rng(epoch).permutation(ROWS))
+        begun.append(epoch)
         return [(x[part], y[part]) for part in order.split(100)]
 
     net = module()
@@ -80,15 +85,15 @@ def test_a_training_killed_in_the_middle_ends_with_the_same_weights(tmp_path: Pa
     whole, progress = trained(None)
     code = (
         "import sys; from pathlib import Path; from tests.test_torch_training import trained;"
-        "trained(Path(sys.argv[1]), pause=0.02)"
+        "trained(Path(sys.argv[1]), hangs_after=3)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while done(tmp_path) < 3 and time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert 3 <= done(tmp_path) < progress.epoch
+    assert done(tmp_path) == 3 < progress.epoch
     resumed, again = trained(tmp_path)
     assert equal(resumed, whole)
     assert again == progress
