@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("recommendation_service")
+pytestmark = pytest.mark.xdist_group("streams")
 KINDS = len(NOUNS)
 CUSTOMER, OTHER = "c-streamed", "c-other"
 KIND = 3
@@ -48,7 +48,7 @@ def service(tmp_path: Path, compiled: Path) -> Iterator[Service]:
         runner.join()
 
 
-def _until(holds: Callable[[], Any], seconds: float = 30) -> float:
+def _until(holds: Callable[[], Any], seconds: float = 120) -> float:
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < seconds

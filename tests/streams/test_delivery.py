@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Its models are compiled once, by one worker.
+pytestmark = pytest.mark.xdist_group("streams")
+
 VERDICT = Reported(
     "verdicts", "verdict_id", ("p-1", "ana"),
     {"payment_id": "p-1", "analyst_id": "ana", "is_fraud": True, "event_at": None},

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from agora.streams.models import Model
 
+# Its models are compiled once, by one worker.
+pytestmark = pytest.mark.xdist_group("streams")
+
 SECOND = 1_000_000
 
 

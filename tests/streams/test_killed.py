@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from agora.streams.models import Model
     from agora.streams.topics import Topic
 
+# Its models are compiled once, by one worker.
+pytestmark = pytest.mark.xdist_group("streams")
+
 
 @pytest.fixture
 def settings(tmp_path: Path, compiled: Path) -> Iterator[Settings]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Its models are compiled once, by one worker.
+pytestmark = pytest.mark.xdist_group("streams")
+
 
 @pytest.fixture
 def settings(tmp_path: Path, compiled: Path) -> Iterator[Settings]:

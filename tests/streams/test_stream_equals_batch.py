@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from agora.streams.models import Model
     from agora.streams.topics import Topic
 
+# Its models are compiled once, by one worker.
+pytestmark = pytest.mark.xdist_group("streams")
+
 
 SENT = {"payments": random_payments, "interactions": random_interactions}
 
