@@ -63,10 +63,12 @@ def test_new_systems_keep_the_contract_and_are_undone_by_deleting_what_was_made(
     assert everything(project) - before == set(created)
     chosen = f"{' or '.join(NEW)} or every_system_has or every_asset"
     own = [f"tests/systems/test_{name}.py" for name in NEW]
-    said = ran(project, "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT, *own, "-k", chosen)
-    assert "skipped" not in said
-    for path in created:
-        (project / path).unlink()
+    try:
+        said = ran(project, "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT, *own, "-k", chosen)
+        assert "skipped" not in said
+    finally:
+        for path in created:
+            (project / path).unlink()
     assert everything(project) == before
 
 
@@ -74,9 +76,11 @@ def test_new_systems_keep_the_contract_and_are_undone_by_deleting_what_was_made(
 @pytest.mark.parametrize(("name", "kind"), NEW.items())
 def test_the_service_of_a_new_system_answers(name: str, kind: str, project: Path) -> None:
     created = scaffold(name, project, kind)
-    ran(project, "pytest", "-q", "-p", "no:cacheprovider", f"tests/bentos/test_{name}.py")
-    for path in created:
-        (project / path).unlink()
+    try:
+        ran(project, "pytest", "-q", "-p", "no:cacheprovider", f"tests/bentos/test_{name}.py")
+    finally:
+        for path in created:
+            (project / path).unlink()
 
 
 @pytest.mark.parametrize("name", NAMES)
