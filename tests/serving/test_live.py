@@ -36,7 +36,7 @@ def live(settings: Settings, tmp_path: Path) -> Iterator[Live]:
 
 
 def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

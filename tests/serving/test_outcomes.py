@@ -39,7 +39,7 @@ def labels(shop: Pages, table: str, count: int) -> list[dict[str, Any]]:
     """Rows of the raw table once that many are landed."""
     lake, landing = Lake(shop.settings.lake), shop.settings.landing
     today = datetime.now(UTC).date()
-    until = time.monotonic() + 5 * FLUSH_SECONDS
+    until = time.monotonic() + 60
     while True:
         taken = ingest(
             lake, landing, TABLES[table], today - timedelta(days=1), today + timedelta(days=1)
