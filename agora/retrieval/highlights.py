@@ -6,6 +6,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
+from agora.retrieval.words import readable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,6 +20,7 @@ OPEN, CLOSE, MORE = "<em>", "</em>", "…"
 BEFORE = 40
 # Characters of a text that are looked at.
 LOOKED_AT = 5_000
+MARKUP = re.compile(r"[&<>\"']")
 
 
 class Highlighter:
@@ -46,16 +49,14 @@ class Highlighter:
             longest: Characters of the text that are kept.
         """
         text = (text or "")[:LOOKED_AT]
-        found = [match.span() for match in WORD.finditer(text) if self._is_wanted(match[0])]
+        known, found = self._known, []
+        for match in WORD.finditer(text):
+            word = match[0]
+            if word not in known:
+                known[word] = not self._wanted.isdisjoint(self._stems(readable(word)))
+            if known[word]:
+                found.append(match.span())
         return _marked(text, found, longest)
-
-    def _is_wanted(self, word: str) -> bool:
-        found = self._known.get(word)
-        if found is None:
-            # A lone surrogate cannot be written as UTF-8.
-            stems = self._stems(word.encode("utf-8", "ignore").decode())
-            found = self._known[word] = not self._wanted.isdisjoint(stems)
-        return found
 
 
 def highlight(analyzer: Analyzer, reading: Reading, text: str | None, longest: int = 200) -> str:
@@ -66,11 +67,13 @@ def highlight(analyzer: Analyzer, reading: Reading, text: str | None, longest: i
 def _marked(text: str, found: Sequence[tuple[int, int]], longest: int) -> str:
     start, end = _window(text, found[0][0] if found else 0, longest)
     parts, at = [MORE if start else ""], start
+    # Few texts have anything to escape, and looking once is quicker than escaping each part.
+    safe = escape if MARKUP.search(text) else str
     for first, last in found:
         if start <= first and last <= end:
-            parts += [escape(text[at:first]), OPEN, escape(text[first:last]), CLOSE]
+            parts += [safe(text[at:first]), OPEN, safe(text[first:last]), CLOSE]
             at = last
-    return "".join([*parts, escape(text[at:end]), MORE if end < len(text) else ""])
+    return "".join([*parts, safe(text[at:end]), MORE if end < len(text) else ""])
 
 
 def _window(text: str, first: int, longest: int) -> tuple[int, int]:

@@ -44,9 +44,7 @@ class Analyzer:
 
     def query_words(self, query: str) -> list[str]:
         """The words of a query that are looked for, each once."""
-        # A lone surrogate cannot be written as UTF-8.
-        readable = query[:LONGEST_QUERY].encode("utf-8", "ignore").decode()
-        return list(dict.fromkeys(self.words(readable)))[:MOST_WORDS]
+        return list(dict.fromkeys(self.words(readable(query[:LONGEST_QUERY]))))[:MOST_WORDS]
 
     def register(self, index: Any) -> None:
         """Make the tokenizers known to a tantivy index."""
@@ -68,5 +66,7 @@ class Analyzer:
 
 
 def readable(text: str | None) -> str:
-    """Text that can be written as UTF-8; empty for none."""
-    return (text or "").encode("utf-8", "ignore").decode()
+    """Text that can be written as UTF-8, without lone surrogates; empty for none."""
+    if not text or text.isascii():
+        return text or ""
+    return text.encode("utf-8", "ignore").decode()

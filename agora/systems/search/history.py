@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.shopping.history import MICROSECONDS, WORTH, again, codes_of, steps_of
+from agora.shopping.history import KEYS, MICROSECONDS, WORTH, again, codes_of, steps_of
 
 if TYPE_CHECKING:
     from agora.pipeline import Columns
@@ -34,13 +34,13 @@ class History:
 
 def history_of(columns: Columns) -> History:
     """Interests and visit of request columns, side by side."""
+    if not any(columns["session"]) and np.isnan(known := KEYS(columns)).all():
+        nothing = np.empty((known.shape[1], 0))
+        return History(nothing, nothing, nothing)
     now = np.asarray(columns["event_at"]) / MICROSECONDS
     keys, kinds, times = steps_of(columns)
     # Most visitors did little: what is empty for all is not worked out.
     some = ~np.isnan(keys).all(axis=0)
-    if not some.any():
-        nothing = np.empty((len(keys), 0))
-        return History(nothing, nothing, nothing)
     keys, kinds, times = keys[:, some], kinds[:, some], times[:, some]
     known = ~np.isnan(keys) & ~again(keys, kinds)
     ages = np.where(known, np.maximum(now[:, None] - np.nan_to_num(times), 0.0), 0.0)

@@ -153,7 +153,7 @@ class Index:
 
     def rows_of(self, keys: Array) -> Array:
         """Row of each product's key, -1 where it is not here; of the keys' shape."""
-        if not len(self._keys):
+        if not len(self._keys) or not keys.size:
             return np.full(keys.shape, -1)
         place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         return np.where(self._keys[place] == keys, self._by_key[place], -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -159,17 +160,38 @@ class Lister:
 
     def _price(self, row: int) -> float | None:
         price = float(self.index.price[row])
-        return price if np.isfinite(price) else None
+        return price if math.isfinite(price) else None
+
+
+def best_of(tiers: Array, scores: Array, items: Array, k: int) -> Array:
+    """The k best of one request's candidates, best first; equal scores by the item's row.
+
+    What a later tier saw stands above what it did not: where that is enough, nothing else is put
+    in order.
+
+    Args:
+        tiers: Tier that gave each score, (m,).
+        scores: Of each, (m,).
+        items: Row of each in the index, (m,).
+        k: How many.
+    """
+    chosen = np.flatnonzero(tiers == tiers.max(initial=0))
+    if len(chosen) < k:
+        chosen = np.arange(len(tiers))
+    keys = (items[chosen], -scores[chosen], -tiers[chosen].astype(int))
+    return np.asarray(chosen[np.lexsort(keys)][:k])
 
 
 def sources_of(found: Mapping[str, Array], rows: Array) -> list[str]:
     """How each of some candidates was found."""
-    by = {
-        name: ~np.isnan(found[name][rows]) if name in found else np.zeros(len(rows), bool)
+    lexical, semantic = (
+        (~np.isnan(found[name][rows])).tolist() if name in found else [False] * len(rows)
         for name in (LEXICAL, SEMANTIC)
-    }
-    one = np.where(by[LEXICAL], LEXICAL, SEMANTIC)
-    return list(np.where(by[LEXICAL] & by[SEMANTIC], BOTH, one).tolist())
+    )
+    return [
+        (BOTH if by_meaning else LEXICAL) if by_words else SEMANTIC
+        for by_words, by_meaning in zip(lexical, semantic, strict=True)
+    ]
 
 
 def notice_of(items: Sequence[Item], filters: Mapping[str, Any] | None, k: int) -> str | None:

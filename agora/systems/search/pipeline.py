@@ -28,7 +28,7 @@ from agora.systems.search.learning import (
     fit_rankers,
     lists_of,
 )
-from agora.systems.search.listing import OUTPUTS, Lister, notice_of, sources_of
+from agora.systems.search.listing import OUTPUTS, Lister, best_of, notice_of, sources_of
 from agora.systems.search.meaning import Meaning
 from agora.systems.search.params import Params
 from agora.systems.search.shown import sample_of, words_of
@@ -143,15 +143,14 @@ class SearchPipeline:
         columns = retrieved(self, columns)
         found: Candidates = columns.candidates  # type: ignore[attr-defined]
         lister = Lister(self.index_)
-        # What the trees saw stands above what they did not.
-        order = np.lexsort(
-            (matrix[:, ITEM], -inferred.scores, -inferred.tiers.astype(int), matrix[:, REQUEST])
-        )
-        edges = np.searchsorted(matrix[order, REQUEST], np.arange(len(columns["k"]) + 1)).tolist()
+        edges = np.searchsorted(found.request, np.arange(len(columns["k"]) + 1)).tolist()
         made = []
         for number, (start, end) in enumerate(pairwise(edges)):
             query = self._understanding.of(columns["query"][number])
-            best = order[start:end][: int(columns["k"][number])]
+            best = start + best_of(
+                inferred.tiers[start:end], inferred.scores[start:end], found.item[start:end],
+                int(columns["k"][number]),
+            )  # fmt: skip
             items = lister.items(
                 query, found.item[best], inferred.scores[best], sources_of(found.scores, best)
             )

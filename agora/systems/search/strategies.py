@@ -101,6 +101,12 @@ class Retriever:
         return self._joined([self.meaning(*pair) for pair in pairs], selections)
 
     def _joined(self, hits: list[Hits], selections: list[Selection | None]) -> Found:
+        if len(hits) == 1:
+            rows, scores = hits[0].rows, hits[0].scores
+            if selections[0] is None:
+                kept = np.take(self.index.for_sale, rows)
+                rows, scores = rows[kept], scores[kept]
+            return Found(np.zeros(len(rows), np.int64), rows, scores)
         request = np.repeat(np.arange(len(hits)), [len(each) for each in hits])
         item = np.concatenate([np.empty(0, np.int64), *(each.rows for each in hits)])
         score = np.concatenate([np.empty(0), *(each.scores for each in hits)])
