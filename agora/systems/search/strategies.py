@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from agora.retrieval.hits import Hits, RetrievalError
 from agora.systems.search.features import LEXICAL, SEMANTIC
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from agora.candidates import Candidates
     from agora.pipeline import Columns
@@ -25,31 +24,40 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 WARMING = 24  # Queries after which nothing is read from disk any more: a quarter of a second.
+REMEMBERED = 2_048  # Queries whose candidates are remembered: some 40 MB.
 
 
-@dataclass(frozen=True, slots=True)
+class Incomplete(Exception):
+    """A strategy did not answer: nothing to be remembered."""
+
+    def __init__(self, found: Candidates) -> None:
+        super().__init__(*found.skipped)
+        self.found = found
+
+
 class Retriever:
-    """Asks an index.
+    """Asks an index; what the latest queries found is remembered, as many are typed again.
 
-    Attributes:
+    Args:
         index: The index.
         understanding: Reads the queries.
         params: How many each strategy finds.
     """
 
-    index: Index
-    understanding: Understanding
-    params: Params
+    def __init__(self, index: Index, understanding: Understanding, params: Params) -> None:
+        self.index, self.understanding, self.params = index, understanding, params
+        self._alone = lru_cache(REMEMBERED)(self._of_query)
 
     def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
         """Candidates of each request; sold-out products among them only where asked for."""
-        asked = [self.understanding.of(query) for query in columns["query"]]
         selections = [self.index.select(filters) for filters in columns["filters"]]
-        strategies = {
-            LEXICAL: partial(self._by_words, asked=asked, selections=selections),
-            SEMANTIC: partial(self._by_meaning, asked=asked, selections=selections),
-        }
-        return retrieve_by(strategies, columns, without)
+        queries = columns["query"]
+        if len(selections) != 1 or selections[0] is not None or without:
+            return self._found(queries, selections, columns, without)
+        try:
+            return self._alone(queries[0])
+        except Incomplete as incomplete:
+            return incomplete.found
 
     def words(self, asked: Understood, selection: Selection | None = None) -> Hits:
         """What has the query's words."""
@@ -86,6 +94,29 @@ class Retriever:
         except RetrievalError:
             return float("nan")
         return float(hits.scores[0]) if len(hits) else float("nan")
+
+    def _of_query(self, query: str) -> Candidates:
+        """Candidates of whoever types this, without a filter: nothing else of a request counts."""
+        found = self._found([query], [None], {})
+        if found.skipped:
+            raise Incomplete(found)
+        for array in (found.request, found.item, *found.scores.values()):
+            array.flags.writeable = False
+        return found
+
+    def _found(
+        self,
+        queries: Sequence[str] | Array,
+        selections: list[Selection | None],
+        columns: Columns,
+        without: Collection[str] = (),
+    ) -> Candidates:
+        asked = [self.understanding.of(query) for query in queries]
+        strategies = {
+            LEXICAL: partial(self._by_words, asked=asked, selections=selections),
+            SEMANTIC: partial(self._by_meaning, asked=asked, selections=selections),
+        }
+        return retrieve_by(strategies, columns, without)
 
     def _by_words(
         self, columns: Columns, asked: list[Understood], selections: list[Selection | None]

@@ -164,6 +164,29 @@ def test_without_the_encoder_words_alone_answer(pipeline: SearchPipeline) -> Non
     assert answer(plain, "armchair")["items"] == []
 
 
+def test_what_a_query_found_is_remembered_as_long_as_the_index_is_the_same(
+    pipeline: SearchPipeline,
+) -> None:
+    found = pipeline.retrieve(asked(query="red lamp"))
+    assert pipeline.retrieve(asked(query="red lamp", customer_id="c1", k=3.0)) is found
+    with pytest.raises(ValueError, match="read-only"):
+        found.item[0] = 0
+    filtered = pipeline.retrieve(asked(query="red lamp", filters={"price_max": 20.0}))
+    assert len(filtered) < len(found)
+    assert pipeline.retrieve(asked(query="red lamp"), ("semantic",)).skipped == ("semantic",)
+    other = pipeline.with_items(catalogue().filter(~pl.col("title").str.contains("red lamp")))
+    left = other.retrieve(asked(query="red lamp"))
+    assert "red lamp" in set(pipeline.index_.titles.gather(found.item).str.slice(0, 8))
+    assert "red lamp" not in set(other.index_.titles.gather(left.item).str.slice(0, 8))
+
+
+def test_what_only_one_strategy_answered_is_not_remembered(pipeline: SearchPipeline) -> None:
+    lame = without_encoder(pipeline)
+    found = lame.retrieve(asked(query="red lamp"))
+    assert found.skipped == ("semantic",)
+    assert lame.retrieve(asked(query="red lamp")) is not found
+
+
 def test_an_index_without_vectors_is_refused_where_the_one_before_had_some(
     pipeline: SearchPipeline,
 ) -> None:
