@@ -23,7 +23,6 @@ from tests.systems.recommendation.shop import NOUNS, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("recommendation_service")
 KINDS = len(NOUNS)
@@ -207,11 +206,14 @@ def test_a_product_deleted_after_indexing_is_shown_no_more(service: Service) -> 
     assert gone not in {item["product_id"] for item in answer["items"]}
 
 
-def test_without_the_store_lists_are_made_of_the_visit_alone(tmp_path: Path) -> None:
-    with serving(tmp_path) as alone:
-        stop_online(alone.settings)
-        status, answer = alone.recommend(once=True, customer_id="c-1", session=clicks(2))
+def test_without_the_store_lists_are_made_of_the_visit_alone(service: Service) -> None:
+    stop_online(service.settings)
+    try:
+        status, answer = service.recommend(once=True, customer_id="c-1", session=clicks(2))
         assert status == 200
         assert (answer["degraded"], answer["fallbacks"]) == (True, ["store"])
         assert nouns(answer).count(NOUNS[2]) >= 2
-        assert alone.ask("GET", "/precomputed?customer_id=c-1")[0] == 404
+        assert service.ask("GET", "/precomputed?customer_id=c-1")[0] == 404
+    finally:
+        # As it was, for whoever comes after.
+        open_online(service.settings).close()

@@ -217,16 +217,6 @@ def test_a_product_deleted_after_indexing_is_shown_no_more(service: Service) -> 
     assert service.ask("POST", "/outcomes", report, role="analyst")[0] == 200
 
 
-def test_without_the_store_words_and_meaning_still_answer(tmp_path: Path) -> None:
-    with serving(tmp_path) as alone:
-        stop_online(alone.settings)
-        status, answer = alone.search("blue guitar", once=True, customer_id="c1", k=5)
-        assert status == 200
-        assert (answer["degraded"], answer["fallbacks"]) == (True, ["store"])
-        assert set(nouns(answer)) == {"guitar"}
-        assert alone.ask("GET", "/precomputed?query=lamp")[0] == 404
-
-
 def test_without_the_encoder_words_alone_answer_and_it_is_said(tmp_path: Path) -> None:
     with serving(tmp_path, encoder="no-such-encoder") as alone:
         status, answer = alone.search("blue guitar", once=True, k=5)
@@ -264,3 +254,16 @@ def test_an_index_that_is_missing_altogether_or_of_another_model_is_not_taken(
         assert len(answer["items"]) == 10
         assert "index 2: is not there" in problem(again)
         stop_online(settings)
+
+
+def test_without_the_store_words_and_meaning_still_answer(service: Service) -> None:
+    stop_online(service.settings)
+    try:
+        status, answer = service.search("blue guitar", once=True, customer_id="c1", k=5)
+        assert status == 200
+        assert (answer["degraded"], answer["fallbacks"]) == (True, ["store"])
+        assert set(nouns(answer)) == {"guitar"}
+        assert service.ask("GET", "/precomputed?query=lamp")[0] == 404
+    finally:
+        # As it was, for whoever comes after.
+        open_online(service.settings).close()
