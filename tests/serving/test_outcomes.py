@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agora.ingest import ingest
-from agora.serving.outcomes import FLUSH_SECONDS
+from agora.serving import outcomes
 from agora.settings import Settings
 from agora.stores.drain import drain
 from agora.stores.lake import Lake
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 VERDICT = {"payment_id": "p-1", "is_fraud": True, "source": "verdict", "decided_by": "ana"}
 
 
+FLUSH_SECONDS = 0.3
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Pages]:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
+    monkeypatch.setattr(outcomes, "FLUSH_SECONDS", FLUSH_SECONDS)
     with pages(Settings(home=tmp_path / "home", auth=False)) as running:
         yield running
 
@@ -48,7 +52,7 @@ def labels(shop: Pages, table: str, count: int) -> list[dict[str, Any]]:
         if taken.rows_accepted >= count:
             return lake.read(f"raw/{table}").sort("arrived_at").to_dicts()
         assert time.monotonic() < until
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def test_a_verdict_becomes_a_row_of_raw_within_seconds_and_once(shop: Pages) -> None:
@@ -57,7 +61,7 @@ def test_a_verdict_becomes_a_row_of_raw_within_seconds_and_once(shop: Pages) -> 
     assert report(shop, **VERDICT)[1] == {**first, "is_new": False}
     (row,) = labels(shop, "verdicts", 1)
     assert report(shop, **VERDICT)[1]["is_new"] is False
-    time.sleep(FLUSH_SECONDS + 0.5)
+    time.sleep(4 * FLUSH_SECONDS)
     assert len(labels(shop, "verdicts", 1)) == 1
     assert (row["payment_id"], row["is_fraud"], row["analyst_id"]) == ("p-1", True, "ana")
     assert row["verdict_id"] == first["outcome_id"]
