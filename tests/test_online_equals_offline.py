@@ -70,7 +70,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     cards=histories(CARDS),
