@@ -38,8 +38,8 @@ def _hold(fuzzed: Fuzzed, service: Service, requests: int) -> None:
     assert '"event": "failed"' not in log
 
 
-def test_300_requests_made_from_the_document_are_answered_as_it_says(guarded: Service) -> None:
-    _hold(fuzz(guarded, 300), guarded, 300)
+def test_150_requests_made_from_the_document_are_answered_as_it_says(guarded: Service) -> None:
+    _hold(fuzz(guarded, 150), guarded, 150)
 
 
 @pytest.mark.slow
