@@ -63,7 +63,7 @@ class Policy:
         Raises:
             ValueError: The pool holds an item of the list.
         """
-        if np.isin(pool, listed).any():
+        if _among(pool, listed).any():
             raise ValueError("pool: an item that is listed is explored already")
         rng = np.random.default_rng(seed_of(request_id))
         place = np.arange(len(listed))
@@ -85,8 +85,8 @@ class Policy:
         open_places = max(places - self.spared, 0)
         any_item, other_listed = _chances(self.epsilon, open_places, len(pool))
         open_to = np.arange(places) >= self.spared
-        found = np.isin(items, pool) * any_item
-        found = np.where(np.isin(items, listed[self.spared :]), other_listed, found)
+        found = _among(items, pool) * any_item
+        found = np.where(_among(items, listed[self.spared :]), other_listed, found)
         found = np.where(items == listed, 1 - self.epsilon + any_item, found)
         return np.asarray(np.where(open_to, found, items == listed), dtype=float)
 
@@ -118,11 +118,18 @@ def drawn(weights: Array, count: int, seed: int) -> Array:
         seed: Of the draw, as `seed_of` makes it.
     """
     rows = np.flatnonzero(weights > 0)
+    if not len(rows):
+        return rows
     late = np.random.default_rng(seed).exponential(size=len(weights))[rows] / weights[rows]
     if count < len(rows):
         kept = np.argpartition(late, count)[:count]
         rows, late = rows[kept], late[kept]
     return rows[np.argsort(late, kind="stable")]
+
+
+def _among(values: Array, others: Array) -> Array:
+    """Whether each value is one of some others; both are few."""
+    return np.asarray((values[:, None] == others).any(axis=1))
 
 
 @lru_cache(4_096)

@@ -70,9 +70,14 @@ class FirstTier:
 
     def raw(self, matrix: Array) -> Array:
         """Scores of the rows, (n,); larger stands higher."""
-        absent = np.isnan(matrix)
-        found = _standard(matrix, self.mean, self.inverse) @ self.weights
-        return np.asarray(found + absent @ self.missing)
+        # Cut off where it stands, scaled by the weights: each pass over the matrix counts. The
+        # lower bound takes the place of what is not known, and is taken away again.
+        reach = FAR / np.where(self.inverse > 0, self.inverse, FAR)
+        low, weights = self.mean - reach, self.inverse * self.weights
+        found = np.fmax(matrix, low)
+        np.fmin(found, self.mean + reach, out=found)
+        absent = np.isnan(matrix) @ (self.missing + reach * weights)
+        return np.asarray(found @ weights + absent - self.mean @ weights)
 
     def save(self, folder: Path) -> None:
         """Write one JSON file."""
@@ -108,9 +113,5 @@ def pairs(groups: Array, gains: Array, seed: int = 0) -> tuple[Array, Array]:
 
 
 def _standard(matrix: Array, mean: Array, inverse: Array) -> Array:
-    # In place: memory for each step costs more than the step.
-    found = matrix - mean
-    found *= inverse
-    np.clip(found, -FAR, FAR, out=found)
-    np.copyto(found, 0.0, where=np.isnan(found))
-    return np.asarray(found)
+    found = np.clip((matrix - mean) * inverse, -FAR, FAR)
+    return np.where(np.isnan(found), 0.0, found)

@@ -28,7 +28,7 @@ CENTRES, PLACE = "centres.npy", "place.npy"
 # Share of the exact hits that a search has to find, with room above the .95 asked for.
 RECALL, ASKED, ASKED_FILTERED = 0.975, 200, 50
 # Hits per hit that is asked for: 16 bits tell close ones apart only so far.
-SPARE = 2
+SPARE = 1.5
 # Rows looked at under a filter, over those without one: the least that finds `RECALL` in a slice of
 # the items along their longest axis, which is the filter that lists like least.
 WIDER, SLICE = (1.0, 2.0, 4.0, 8.0, 16.0), (0.3, 0.55)
@@ -108,7 +108,7 @@ class Lists:
         selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
         settings: dict[str, Any] = {"nprobe": len(chosen), "sel": selector}
         params = faiss.SearchParametersIVF(**settings)
-        most = min(SPARE * k, self.index.ntotal)
+        most = min(int(SPARE * k), self.index.ntotal)
         found, rows = np.empty(most, np.float32), np.empty(most, np.int64)
         asked, given = (turned, most, chosen, scores), (found, rows)
         pointers = [each if isinstance(each, int) else faiss.swig_ptr(each) for each in asked]
@@ -138,7 +138,8 @@ class Lists:
         settings: dict[str, Any] = {"nprobe": visited}
         params = faiss.SearchParametersIVF(**settings)
         turned = self.turning.queries(queries)
-        rows = self.index.search(turned, min(SPARE * k, self.index.ntotal), params=params)[1]
+        most = min(int(SPARE * k), self.index.ntotal)
+        rows = self.index.search(turned, most, params=params)[1]
         return [each[each >= 0] for each in rows]
 
     def save(self, folder: Path) -> None:

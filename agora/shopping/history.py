@@ -47,7 +47,8 @@ def steps_of(columns: Columns) -> tuple[Array, Array, Array]:
 
 def codes_of(kinds: Array) -> Array:
     """Kinds as codes; one that is not known here yet counts as the nearest."""
-    return np.asarray(np.clip(np.nan_to_num(kinds), 0, len(NAMES) - 1).astype(np.int64))
+    # What is not known is no more than nought, and the last code stands for all above.
+    return np.fmin(np.fmax(kinds, 0.0), len(NAMES) - 1.0).astype(np.int64)
 
 
 def again(keys: Array, kinds: Array) -> Array:

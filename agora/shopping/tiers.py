@@ -37,7 +37,22 @@ class FirstStage:
     def score(self, matrix: Array, scores: Array) -> Verdict:
         """Scores that order the candidates of one request."""
         found = np.round(self.model.raw(matrix[:, OWN:]), DIGITS)
-        return Verdict(found, places(matrix, found) < self.kept_open)
+        return Verdict(found, best(matrix, found, self.kept_open))
+
+
+def best(matrix: Array, scores: Array, kept: int) -> Array:
+    """Whether each row is among the best of its request, so many of each, (n,) bool."""
+    n = len(matrix)
+    if not n or (matrix[:, REQUEST] != matrix[0, REQUEST]).any():
+        return places(matrix, scores) < kept
+    if n <= kept:
+        return np.ones(n, bool)
+    # One request is the common case: what is not kept need not be in order.
+    least = np.partition(scores, n - kept)[n - kept]
+    found, equal = np.asarray(scores > least), np.flatnonzero(scores == least)
+    equal = equal[np.argsort(matrix[equal, ITEM], kind="stable")]
+    found[equal[: kept - np.count_nonzero(found)]] = True
+    return found
 
 
 def places(matrix: Array, scores: Array) -> Array:

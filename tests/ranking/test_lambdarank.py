@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from agora.ranking.first_tier import FirstTier, pairs
+from agora.ranking.first_tier import FAR, FirstTier, pairs
 from agora.ranking.lambdarank import Grouped, RankParams, train
 from agora.ranking.metrics import judge, ndcg
 
@@ -53,6 +53,18 @@ def test_trees_rank_later_requests_better_than_a_line_and_a_line_better_than_cha
     by_chance = float(np.nanmean(ndcg(judge(later.groups, chance, later.gains, 10), 10)))
     assert quality(fitted(), later) > quality(line, later) + 0.03
     assert quality(line, later) > by_chance + 0.15
+
+
+def test_a_line_cuts_far_inputs_off_and_takes_unknown_ones_as_it_learned() -> None:
+    mean, spread = np.array([1.0, -2.0, 5.0]), np.array([2.0, 0.5, np.inf])
+    line = FirstTier(mean, 1 / spread, np.array([0.3, -0.7, 0.4]), np.array([0.1, 0.2, 0.9]))
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(200, 3)) * [20, 3, 1]
+    matrix[rng.random(matrix.shape) < 0.2] = np.nan
+    matrix[:2] = np.inf, -np.inf, 0.0
+    scaled = np.clip((matrix - mean) / spread, -FAR, FAR)
+    known = np.where(np.isnan(matrix), line.missing, scaled * line.weights)
+    np.testing.assert_allclose(line.raw(matrix), known.sum(axis=1), atol=1e-12)
 
 
 def test_the_order_of_the_rows_changes_nothing() -> None:

@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agora.systems.recommendation.features import LOGGED
-
 if TYPE_CHECKING:
     from agora.systems.recommendation.index import Index
 
 Array = np.ndarray[Any, Any]
 
 DAY = 86_400.0
-# A new product is younger than the window, so that the count is of its whole life.
-SHOWN = LOGGED.index("product_impression_count_30d")
 
 
 def is_new(index: Index, rows: Array, at: float, days: float) -> Array:
@@ -39,4 +35,4 @@ def lacks_looks(index: Index, rows: Array, first_looks: int) -> Array:
         rows: Rows of the index, (n,).
         first_looks: Times that a product is shown before it must earn its places.
     """
-    return np.asarray(index.features[rows, SHOWN] < first_looks)
+    return np.asarray(index.looks[rows] < first_looks)

@@ -36,6 +36,8 @@ LOGGED = (
     "product_customer_count_30d",
 )  # fmt: skip
 """Counts of a product: read as log(1 + count)."""
+# A new product is younger than the window, so that the count is of its whole life.
+SHOWN = LOGGED.index("product_impression_count_30d")
 RATES = (
     "product_click_rate_30d", "product_purchase_rate_30d", "product_days_since_purchase",
 )  # fmt: skip

@@ -14,7 +14,7 @@ import polars as pl
 from agora.items import item_keys
 from agora.retrieval.attributes import Attributes
 from agora.retrieval.vectors import DEPTH, Vectors
-from agora.systems.recommendation.features import LOGGED, OF_ITEM
+from agora.systems.recommendation.features import LOGGED, OF_ITEM, SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,7 @@ class Index:
         listed: Epoch seconds, (n,).
         for_sale: Whether it can be bought, (n,) bool.
         features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
+        looks: How often each was shown in the last month, (n,): read for every list.
         popularity: Logarithm of what is taken, as far as its places explain it not, (n,).
         told: Columns `TOLD` as the rankers read them, yet when it was listed for its age:
             (n, len(TOLD)).
@@ -75,6 +76,7 @@ class Index:
         self.listed = frame[LISTED].to_numpy()
         self.for_sale = frame["stock"].to_numpy() > 0
         self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
+        self.looks = np.ascontiguousarray(self.features[:, SHOWN])
         self.popularity = frame["popularity"].to_numpy()
         self.told = self._told()
         keys = frame[KEY].to_numpy()
@@ -208,4 +210,4 @@ def logged(features: Array) -> Array:
 
 
 def _codes(column: pl.Series) -> Array:
-    return column.fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+    return column.fill_null("").rank("dense").to_numpy().astype(np.int32) - 1

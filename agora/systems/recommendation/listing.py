@@ -6,19 +6,19 @@ Everything is a function of the request: its id draws what is explored, so a rep
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agora.ranking.diversity import rerank
 from agora.ranking.exploration import drawn, seed_of
 from agora.systems.recommendation.debuts import is_new, lacks_looks
-from agora.systems.recommendation.features import CONTENT, NEW
+from agora.systems.recommendation.features import CONTENT
+from agora.systems.recommendation.ranked import Ranked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agora.candidates import Candidates
     from agora.systems.recommendation.index import Index
     from agora.systems.recommendation.params import Params
 
@@ -30,42 +30,6 @@ EMPTY = "There is no product that can be shown."
 SHORT = "Fewer products fit than were asked for."
 # Places for which a list of ten keeps its quota of new products.
 QUOTA_OF = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """Candidates of one request, best first.
-
-    Attributes:
-        items: Rows of the index, (m,).
-        scores: Descending, (m,).
-        found: What each strategy gave them, NaN where it did not find one, (m,) each.
-    """
-
-    items: Array
-    scores: Array
-    found: Mapping[str, Array]
-
-    @classmethod
-    def of(cls, found: Candidates, scores: Array, best: Array, rest: Array) -> Self:
-        """The best of what was found, and behind them what is here because it is new.
-
-        Args:
-            found: Candidates of all requests, (n,).
-            scores: Of each, (n,).
-            best: Rows of one request's best, best first.
-            rest: Rows of its others, in order.
-        """
-        new = (
-            np.isfinite(found.scores[NEW][rest])
-            if NEW in found.scores
-            else np.zeros(len(rest), bool)
-        )
-        rows = np.concatenate([best, rest[new]])
-        # Another ranker's scores mean something else: these stand below all others.
-        below = np.full(len(rows) - len(best), scores[best].min(initial=np.inf))
-        kept = np.concatenate([scores[best], below])
-        return cls(found.item[rows], kept, {name: by[rows] for name, by in found.scores.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +185,11 @@ class Lister:
 
 def sources_of(found: Mapping[str, Array], rows: Array) -> list[str]:
     """The strategy that put each row highest, by its place in that strategy's own order."""
-    names = list(found)
-    ahead = np.stack(
-        [
-            np.where(np.isnan(scores[rows]), np.inf, (scores > scores[rows][:, None]).sum(axis=1))
-            for scores in found.values()
-        ]
-    )
-    return [names[place] for place in ahead.argmin(axis=0).tolist()]
+    names, scores = list(found), np.stack(list(found.values()))
+    own = scores[:, rows]
+    ahead = (scores[:, None, :] > own[:, :, None]).sum(axis=2)
+    place = np.where(np.isnan(own), len(scores[0]) + 1, ahead).argmin(axis=0)
+    return [names[number] for number in place.tolist()]
 
 
 def notice_of(items: Sequence[Item], filters: Mapping[str, Any] | None, k: int) -> str | None:

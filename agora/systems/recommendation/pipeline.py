@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from copy import copy
 from dataclasses import asdict
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -33,8 +32,9 @@ from agora.systems.recommendation.learning import (
     lists_of,
     looks,
 )
-from agora.systems.recommendation.listing import Lister, Ranked, notice_of
+from agora.systems.recommendation.listing import Lister, notice_of
 from agora.systems.recommendation.params import Params
+from agora.systems.recommendation.ranked import Ranked, rank
 from agora.systems.recommendation.strategies import Newest, Retriever
 from agora.systems.recommendation.tastes import SPACES, Tastes
 from agora.systems.recommendation.tiers import ITEM, OWN, REQUEST, FirstStage, TreesStage
@@ -177,16 +177,7 @@ class RecommendationPipeline:
     ) -> Iterator[tuple[Ranked, int]]:
         """The best candidates of each request, and the number of the ranker that ordered them."""
         found: Candidates = columns.candidates  # type: ignore[attr-defined]
-        # What the trees saw stands above what they did not.
-        order = np.lexsort(
-            (matrix[:, ITEM], -inferred.scores, -inferred.tiers.astype(int), matrix[:, REQUEST])
-        )
-        edges = np.searchsorted(matrix[order, REQUEST], np.arange(len(columns["k"]) + 1))
-        for start, end in pairwise(edges.tolist()):
-            chosen = order[start:end][: self.params.kept_open]
-            tier = int(inferred.tiers[chosen[0]]) if len(chosen) else 0
-            chosen = chosen[inferred.tiers[chosen] == tier]
-            yield Ranked.of(found, inferred.scores, chosen, order[start + len(chosen) : end]), tier
+        return rank(found, inferred, matrix, len(columns["k"]), self.params.kept_open)
 
     def popular(self, columns: Columns) -> dict[str, list[Any]]:
         """What is taken most, of what the filters leave."""

@@ -11,7 +11,7 @@ import numpy as np
 from agora.candidates import Candidates, Found, retrieve_by
 from agora.ranking.exploration import drawn, seed_of
 from agora.retrieval.hits import Hits
-from agora.systems.recommendation.debuts import DAY, SHOWN
+from agora.systems.recommendation.debuts import DAY
 from agora.systems.recommendation.features import CONTENT, NEW, POPULAR
 from agora.systems.recommendation.tastes import SPACES
 
@@ -60,8 +60,7 @@ class Newest:
     def of(cls, index: Index) -> Self:
         """Those of an index."""
         rows = index.newest[:NEWEST]
-        looks = index.features[rows, SHOWN]
-        return cls(rows, index.listed[rows], looks, index.vectors[CONTENT].of(rows))
+        return cls(rows, index.listed[rows], index.looks[rows], index.vectors[CONTENT].of(rows))
 
     def since(self, start: float, end: float) -> Self:
         """What was listed after the start and not after the end."""

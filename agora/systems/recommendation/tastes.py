@@ -183,8 +183,8 @@ def customers_of(
     context = np.column_stack(
         [
             history.known.any(axis=1),
-            np.log1p(np.maximum(np.nan_to_num(click), 0.0)) / 3,
-            np.log1p(np.maximum(np.nan_to_num(purchase), 0.0)) / 3,
+            np.log1p(np.fmax(click, 0.0)) / 3,
+            np.log1p(np.fmax(purchase, 0.0)) / 3,
             np.where(np.isfinite(usual), np.clip(usual, -3.0, 3.0), 0.0),
         ]
     )

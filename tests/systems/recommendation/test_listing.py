@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from agora.systems.recommendation.listing import Lister, Ranked, notice_of
+from agora.systems.recommendation.listing import Lister, notice_of
+from agora.systems.recommendation.ranked import Ranked
 from tests.systems.recommendation.shop import fitted
 
 AT = 1_777_000_000.0
