@@ -40,6 +40,8 @@ ITEM = slice(CUSTOMER.stop, len(INPUTS))
 """Columns of each part."""
 OF_OWN_PRICE = 2
 """The first columns of `PRICE`, and of what the index tells."""
+# Neither words nor meaning were looked for.
+NO_TEXT = (np.nan, np.nan, np.nan, np.nan, 0.0)
 # Nothing is known of tastes, nothing was met.
 NOBODY = (np.nan, 0.0, 0.0, 0.0, np.nan, 0.0)
 Part = tuple[int, slice]
@@ -153,26 +155,25 @@ def _of_text(
     skipped: Collection[str],
 ) -> None:
     """Columns `OF_TEXT`, and for each candidate nothing of other requests."""
-    found[:, :4] = np.nan
-    lexical = np.where(np.isnan(words.scores), 0.0, words.scores)
     for number, rows in parts:
         query, items, own = asked.queries[number], item[rows], found[rows]
+        own[:, :5] = NO_TEXT
         if LEXICAL not in skipped:
-            own[:, 0] = lexical[rows]
-            np.divide(lexical[rows], max(float(words.best[number]), 1e-9), out=own[:, 1])
+            # What is not found by words has none of them.
+            lexical = np.fmax(words.scores[rows], 0.0)
+            own[:, 0] = lexical
+            own[:, 1] = own[:, 4] = lexical / max(float(words.best[number]), 1e-9)
         if SEMANTIC not in skipped and query.vector is not None and index.has_vectors:
             near = index.vectors.scores(query.vector, items)
-            own[:, 2] = near
-            own[:, 3] = near - words.nearest[number]
+            gap = near - words.nearest[number]
+            own[:, 2], own[:, 3] = near, gap
+            # As far below the best in meaning as half of all cosines lie counts like no word found.
+            own[:, 4] += np.where(np.isnan(gap), 0.0, gap) / NEAR
         titles, texts = query.groups
         own[:, 5], own[:, 7] = index.title_words.covered(items, titles)
         own[:, 6], _ = index.text_words.covered(items, texts)
         own[:, 8] = query.log_chances[index.categories[items]]
         own[:, 9] = len(query.reading.words)
-    # As far below the best in meaning as half of all cosines lie counts like no word found.
-    share, gap = found[:, 1], found[:, 3]
-    found[:, 4] = np.where(np.isnan(share), 0.0, share)
-    found[:, 4] += np.where(np.isnan(gap), 0.0, gap) / NEAR
 
 
 def _of_price(
