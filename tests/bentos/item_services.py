@@ -79,11 +79,8 @@ class ItemService:
 Kind = TypeVar("Kind", bound=ItemService)
 
 
-@contextmanager
-def serving_items(
-    kind: type[Kind], system: System, pipeline: Pipeline, settings: Settings
-) -> Iterator[Kind]:
-    """The service of the working tree with this pipeline, until the end of the block."""
+def deployed(system: System, pipeline: Pipeline, settings: Settings) -> Path:
+    """Save a pipeline and point the instance at it; returns its folder."""
     model = settings.home / "model"
     pipeline.version = "1"
     pipeline.save(model)
@@ -92,9 +89,20 @@ def serving_items(
         golden=golden_answers(system, system.load(model)), deployed_at=datetime.now(UTC),
     )  # fmt: skip
     deployments.write(settings.deployments, Pointer(current=deployment))
-    with listening(kind, system, settings, model) as service:
-        yield service
-    stop_online(settings)
+    return model
+
+
+@contextmanager
+def serving_items(
+    kind: type[Kind], system: System, pipeline: Pipeline, settings: Settings
+) -> Iterator[Kind]:
+    """The service of the working tree with this pipeline, until the end of the block."""
+    model = deployed(system, pipeline, settings)
+    try:
+        with listening(kind, system, settings, model) as service:
+            yield service
+    finally:
+        stop_online(settings)
 
 
 @contextmanager

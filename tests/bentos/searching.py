@@ -27,6 +27,11 @@ class Service(ItemService):
         return self.chosen("/search", asked, once=once)
 
 
+def with_encoders(home: Path) -> None:
+    """The encoder, as an instance that has trained before has it."""
+    (home / "encoders").symlink_to(here().home / "encoders")
+
+
 @contextmanager
 def serving(home: Path, encoder: str = "") -> Iterator[Service]:
     """The service of the working tree with the shop's pipeline, until the end of the block.
@@ -35,8 +40,7 @@ def serving(home: Path, encoder: str = "") -> Iterator[Service]:
         home: Folder of its instance.
         encoder: Another encoder than the shop's, for the service alone.
     """
-    # As an instance that has trained before has it.
-    (home / "encoders").symlink_to(here().home / "encoders")
+    with_encoders(home)
     pipeline = copy(fitted())
     if encoder:
         # Its index has vectors, but what is asked cannot be encoded.

@@ -137,6 +137,8 @@ def serving_model(home: Path, model: Path) -> Iterator[Service]:
     """The service with a saved pipeline, in a home of its own."""
     settings = Settings(home=home)
     point(settings, model)
-    with serving(settings, home / "service.log") as running_service:
-        yield running_service
-    stop_online(settings)
+    try:
+        with serving(settings, home / "service.log") as running_service:
+            yield running_service
+    finally:
+        stop_online(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -12,14 +13,15 @@ import polars as pl
 import pytest
 
 from agora.serving.precomputed import publish_lists
+from agora.settings import Settings
 from agora.stores import indexes
 from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online, stop_online
 from agora.systems.search import SYSTEM
-from tests.bentos.item_services import listening
-from tests.bentos.searching import Service, serving
-from tests.systems.search.shop import catalogue, nouns
+from tests.bentos.item_services import deployed, listening
+from tests.bentos.searching import Service, serving, with_encoders
+from tests.systems.search.shop import catalogue, fitted, nouns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,32 +229,48 @@ def test_without_the_encoder_words_alone_answer_and_it_is_said(tmp_path: Path) -
         assert (status, answer["items"]) == (200, [])
 
 
-def test_an_index_that_is_missing_altogether_or_of_another_model_is_not_taken(
-    tmp_path: Path,
-) -> None:
-    def problem(service: Service) -> str:
-        return service.ask("GET", "/model", role="operator")[1]["index"]["problem"] or ""
+def problem(service: Service) -> str:
+    return service.ask("GET", "/model", role="operator")[1]["index"]["problem"] or ""
 
-    with serving(tmp_path) as alone:
-        settings, model = alone.settings, alone.model
-        pipeline = SYSTEM.load(model)
-        indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
-        until(lambda: alone.search("lamp")[1]["model_version"] == "1+i1")
-        pipeline.version = "9"
-        indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
-        until(lambda: "of model 9, not of 1" in problem(alone))
-        shutil.rmtree(settings.indexes / SYSTEM.name / "1")
-        shutil.rmtree(settings.indexes / SYSTEM.name / "2")
-        until(lambda: "index 2: is not there" in problem(alone) or "of model 9" in problem(alone))
-        status, answer = alone.search("guitar")
-        assert (status, answer["model_version"], answer["degraded"]) == (200, "1+i1", False)
-    # The keys of the tests are made again.
-    settings.keys.unlink()
-    with listening(Service, SYSTEM, settings, model) as again:
-        status, answer = again.search("guitar")
-        assert (status, answer["model_version"], answer["degraded"]) == (200, "1", False)
-        assert len(answer["items"]) == 10
-        assert "index 2: is not there" in problem(again)
+
+def served(service: Service, number: int) -> bool:
+    return bool(service.search("lamp")[1]["model_version"] == f"1+i{number}")
+
+
+def test_an_index_of_another_model_is_not_taken_and_one_that_goes_is_served_on(
+    service: Service,
+) -> None:
+    settings, pipeline = service.settings, SYSTEM.load(service.model)
+    first = indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
+    until(lambda: served(service, first.number))
+    pipeline.version = "9"
+    other = indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
+    until(lambda: "of model 9, not of 1" in problem(service))
+    for made in (settings.indexes / SYSTEM.name).glob("[0-9]*"):
+        shutil.rmtree(made)
+    gone = f"index {other.number}: is not there"
+    until(lambda: gone in problem(service) or "of model 9" in problem(service))
+    status, answer = service.search("guitar")
+    assert (status, answer["degraded"]) == (200, False)
+    assert answer["model_version"] == f"1+i{first.number}"
+    pipeline.version = "1"
+    last = indexes.publish_index(SYSTEM, pipeline, settings, lambda old, new: ())
+    until(lambda: served(service, last.number))
+
+
+def test_a_service_whose_index_is_missing_starts_with_the_one_of_its_model(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with_encoders(tmp_path)
+    model = deployed(SYSTEM, copy(fitted()), settings)
+    indexes.publish_index(SYSTEM, SYSTEM.load(model), settings, lambda old, new: ())
+    shutil.rmtree(settings.indexes / SYSTEM.name / "1")
+    try:
+        with listening(Service, SYSTEM, settings, model) as alone:
+            status, answer = alone.search("guitar")
+            assert (status, answer["model_version"], answer["degraded"]) == (200, "1", False)
+            assert len(answer["items"]) == 10
+            assert "index 1: is not there" in problem(alone)
+    finally:
         stop_online(settings)
 
 

@@ -106,6 +106,8 @@ def pages_of(system: System, pipeline: Pipeline, settings: Settings) -> Iterator
     scoring._lines = logs.RequestLog(system.name, lines)
     log = FilePredictionLog(settings.prediction_log / system.name)
     scoring.live = Live(system, settings, store, log, observer=scoring.metrics)
-    yield Pages(ScoringFirst(_nowhere, scoring), scoring, settings, store, lines)
-    scoring.live.close()
-    scoring.close()
+    try:
+        yield Pages(ScoringFirst(_nowhere, scoring), scoring, settings, store, lines)
+    finally:
+        scoring.live.close()
+        scoring.close()
