@@ -74,23 +74,29 @@ def test_one_that_is_overtaken_ends_the_others_after_their_flush(
     produce(settings, clicks, topic=INTERACTION_EVENTS)
     customers = clicks["customer_id"].drop_nulls().unique().to_list()
     errors: list[BaseException] = []
+    stop = threading.Event()
 
     def follow() -> None:
         try:
-            run(settings, once=False)
+            run(settings, once=False, stop=stop)
         except OvertakenError as error:
             errors.append(error)
 
     following = threading.Thread(target=follow)
     following.start()
     online = open_online(settings)
-    while online.read([(CUSTOMERS_INTERESTS, customers)])[0].feature_at.max() == MISSING_TIME:
-        assert following.is_alive()
-        time.sleep(0.05)
-    _overtake(lake)
-    following.join(120)
-    online.close()
-    assert not following.is_alive()
+    try:
+        while online.read([(CUSTOMERS_INTERESTS, customers)])[0].feature_at.max() == MISSING_TIME:
+            assert following.is_alive()
+            time.sleep(0.05)
+        _overtake(lake)
+        following.join(120)
+        assert not following.is_alive()
+    finally:
+        # One that was not told would run beside the tests that follow.
+        stop.set()
+        following.join()
+        online.close()
     assert "interactions" in str(errors[0])
     assert lake.read("stream/payments").height == payments.unique().height
 
