@@ -43,10 +43,10 @@ class FirstStage:
 def best(matrix: Array, scores: Array, kept: int) -> Array:
     """Whether each row is among the best of its request, so many of each, (n,) bool."""
     n = len(matrix)
-    if not n or (matrix[:, REQUEST] != matrix[0, REQUEST]).any():
+    if n and (matrix[:, REQUEST] != matrix[0, REQUEST]).any():
         return places(matrix, scores) < kept
-    if n <= kept:
-        return np.ones(n, bool)
+    if not 0 < kept < n:
+        return np.full(n, kept > 0)
     # One request is the common case: what is not kept need not be in order.
     least = np.partition(scores, n - kept)[n - kept]
     found, equal = np.asarray(scores > least), np.flatnonzero(scores == least)

@@ -16,5 +16,5 @@ def test_the_best_of_one_request_are_those_of_the_first_places() -> None:
     for size in (0, 1, 5, 40):
         matrix = np.column_stack([np.full(size, 3.0), rng.permutation(size)])
         scores = rng.integers(0, 4, size).astype(float)
-        for kept in (1, 5, 17, 50):
+        for kept in (0, 1, 5, 17, 50):
             assert (best(matrix, scores, kept) == (places(matrix, scores) < kept)).all()
