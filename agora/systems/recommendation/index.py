@@ -11,24 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from agora.items import item_keys
 from agora.retrieval.attributes import Attributes
 from agora.retrieval.vectors import DEPTH, Vectors
+from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of
 from agora.systems.recommendation.features import LOGGED, OF_ITEM, SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from agora.retrieval.attributes import Selection
-
 Array = np.ndarray[Any, Any]
 
-ITEMS, KEY = "items.parquet", "key"
-CATALOGUE = ("product_id", "title", "description", "category", "merchant_id", "price", "stock")
-LISTED = "listed_at"
-# What nobody counts is there for ever.
-UNLIMITED = 1e9
+FILTERS = "filters"
 RATE = "product_click_rate_30d"
 # Counts of a day, of a week and of a month hold each other: a day counts about four times a month's
 # even share.
@@ -39,7 +33,7 @@ DECAYED = {
 }  # fmt: skip
 
 
-class Index:
+class Index(Catalogue):
     """Products by row.
 
     Args:
@@ -48,47 +42,31 @@ class Index:
         attributes: What filters ask for.
 
     Attributes:
-        frame: What it was made of.
-        ids: Product ids, objects (n,); None for what is gone from the catalogue.
+        vectors: As given.
         titles: Objects (n,).
-        categories: Code of the category, (n,).
-        sellers: Code of the seller, (n,).
-        price: (n,), NaN where unknown.
-        listed: Epoch seconds, (n,).
-        for_sale: Whether it can be bought, (n,) bool.
         features: Columns `OF_ITEM` as they are read, (n, len(OF_ITEM)).
         looks: How often each was shown in the last month, (n,): read for every list.
         popularity: Logarithm of what is taken, as far as its places explain it not, (n,).
         told: Columns `TOLD` as the rankers read them, yet when it was listed for its age:
             (n, len(TOLD)).
+        most_popular: Rows of what can be bought, the most popular first.
+        newest: The same, the newest first.
     """
 
     def __init__(
         self, frame: pl.DataFrame, vectors: Mapping[str, Vectors], attributes: Attributes
     ) -> None:
-        self.frame = frame
-        self.vectors, self.attributes = dict(vectors), attributes
-        self.ids = np.array(frame["product_id"].to_list(), dtype=object)
+        super().__init__(frame, attributes)
+        self.vectors = dict(vectors)
         self.titles = np.array(frame["title"].to_list(), dtype=object)
-        self.categories = _codes(frame["category"])
-        self.sellers = _codes(frame["merchant_id"])
-        self.price = frame["price"].to_numpy()
-        self.listed = frame[LISTED].to_numpy()
-        self.for_sale = frame["stock"].to_numpy() > 0
         self.features = np.ascontiguousarray(frame.select(OF_ITEM).to_numpy())
         self.looks = np.ascontiguousarray(self.features[:, SHOWN])
         self.popularity = frame["popularity"].to_numpy()
         self.told = self._told()
-        keys = frame[KEY].to_numpy()
-        self._by_key = np.argsort(keys, kind="stable")
-        self._keys = keys[self._by_key]
         order = np.argsort(-self.popularity, kind="stable")
         self.most_popular = order[self.for_sale[order]]
         order = np.argsort(-self.listed, kind="stable")
         self.newest = order[self.for_sale[order]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
     @classmethod
     def of(
@@ -121,38 +99,12 @@ class Index:
         }
         return cls(frame, vectors, attributes_of(frame))
 
-    def _told(self) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            price = np.log(self.price)
-        price[~np.isfinite(price)] = np.nan
-        parts = (self.popularity, logged(self.features), self.listed, price)
-        return np.column_stack(parts)
-
-    def rows_of(self, keys: Array) -> Array:
-        """Row of each product's key, -1 where it is not here; of the keys' shape."""
-        if not len(self):
-            return np.full(keys.shape, -1)
-        place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return np.where(self._keys[place] == keys, self._by_key[place], -1)
-
-    def select(self, filters: Mapping[str, Any] | None) -> Selection | None:
-        """Rows that a request's filters leave; None for all that is for sale, and more."""
-        wanted = {name: value for name, value in (filters or {}).items() if value is not None}
-        equal = {name: [wanted[name]] for name in ("category", "merchant_id") if name in wanted}
-        between = {"price": (wanted.get("price_min"), wanted.get("price_max"))}
-        found = self.attributes.select(equal, between)
-        if found is None and wanted.get("in_stock") is not False:
-            return None
-        if wanted.get("in_stock") is False:
-            return self.attributes.select(equal, {**between, "stock": (0.0, None)})
-        return self.attributes.select(equal, {**between, "stock": (1.0, None)})
-
     def save(self, folder: Path) -> None:
         """Write plain files."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.frame.write_parquet(folder / ITEMS)
-        (folder / "filters").mkdir()
-        self.attributes.save(folder / "filters")
+        self.frame.write_parquet(folder / FILE)
+        (folder / FILTERS).mkdir()
+        self.attributes.save(folder / FILTERS)
         for name, vectors in self.vectors.items():
             (folder / name).mkdir()
             vectors.save(folder / name)
@@ -161,18 +113,17 @@ class Index:
     def load(cls, folder: Path, spaces: tuple[str, ...]) -> Self:
         """Read what `save` wrote."""
         return cls(
-            pl.read_parquet(folder / ITEMS),
+            pl.read_parquet(folder / FILE),
             {name: Vectors.load(folder / name) for name in spaces},
-            Attributes.load(folder / "filters"),
+            Attributes.load(folder / FILTERS),
         )
 
-
-def attributes_of(frame: pl.DataFrame) -> Attributes:
-    """What filters ask for, of what `frame_of` made."""
-    return Attributes(
-        {name: frame[name].to_list() for name in ("category", "merchant_id")},
-        {name: frame[name].to_numpy() for name in ("price", "stock")},
-    )
+    def _told(self) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            price = np.log(self.price)
+        price[~np.isfinite(price)] = np.nan
+        parts = (self.popularity, logged(self.features), self.listed, price)
+        return np.column_stack(parts)
 
 
 def frame_of(items: pl.DataFrame) -> pl.DataFrame:
@@ -187,13 +138,7 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
     popularity = features.select(popularity=(1.0 + volume).log() + (rate if usual else pl.lit(0.0)))
     return pl.concat(
         [
-            items.select(CATALOGUE).with_columns(
-                pl.col("price").cast(pl.Float64).fill_null(float("nan")),
-                pl.col("stock").cast(pl.Float64).fill_null(UNLIMITED),
-                pl.col("title", "description").fill_null(""),
-            ),
-            pl.DataFrame({KEY: item_keys(items["product_id"])}),
-            items.select(pl.col(LISTED).dt.epoch("us") / 1e6),
+            catalogue_of(items),
             features.with_columns(pl.col(LOGGED).fill_null(0.0)).fill_null(float("nan")),
             popularity,
         ],
@@ -207,7 +152,3 @@ def logged(features: Array) -> Array:
     counts = found[:, : len(LOGGED)]
     np.log1p(np.maximum(counts, 0.0, out=counts), out=counts)
     return found
-
-
-def _codes(column: pl.Series) -> Array:
-    return column.fill_null("").rank("dense").to_numpy().astype(np.int32) - 1

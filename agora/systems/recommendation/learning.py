@@ -17,10 +17,10 @@ from agora.ranking.interactions import interactions
 from agora.ranking.lambdarank import Grouped
 from agora.ranking.towers import Examples, TwoTower
 from agora.shopping import lists as shopping
+from agora.shopping.catalogue import KEY
 from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import INPUTS, OF_ITEM, READ
 from agora.systems.recommendation.history import History, history_of
-from agora.systems.recommendation.index import KEY
 from agora.systems.recommendation.tastes import CONTEXT, Tastes, customers_of, items_of
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from agora.ranking import tower_inputs
 from agora.ranking.collaborative import FactoredEase
 from agora.ranking.tower_inputs import Customers, hashed_text
 from agora.ranking.towers import TwoTower
+from agora.shopping.catalogue import KEY
 from agora.shopping.history import WORTH
 from agora.systems.recommendation.features import (
     COLLABORATIVE,
@@ -25,7 +26,6 @@ from agora.systems.recommendation.features import (
     TOWERS,
 )
 from agora.systems.recommendation.history import History, history_of
-from agora.systems.recommendation.index import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from agora.systems.recommendation.index import KEY, Index, attributes_of
+from agora.shopping.catalogue import KEY, attributes_of
+from agora.systems.recommendation.index import Index
 
 if TYPE_CHECKING:
     from agora.retrieval.vectors import Vectors
