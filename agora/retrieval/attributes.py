@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,16 +115,20 @@ class Attributes:
         mask[rows] = True
         return Selection(mask=mask)
 
-    def counts(self, name: str, rows: Array) -> dict[str, int]:
-        """How often each value of a column stands in the rows, most frequent first (facets)."""
+    def counts(self, name: str, rows: Array, most: int | None = None) -> dict[str, int]:
+        """How often each value of a column stands in the rows, most frequent first (facets).
+
+        Args:
+            name: The column.
+            rows: Which.
+            most: Values that are told; all by default.
+        """
         column = self._values[name]
-        found = np.bincount(column.codes[rows], minlength=len(column.names))
-        order = np.argsort(-found, kind="stable")
-        return {
-            str(column.names[code]): int(found[code])
-            for code in order
-            if found[code] and column.names[code] is not None
-        }
+        # Only values that are there: of fifty thousand sellers a few hundred are.
+        codes, counts = np.unique(column.codes[rows], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        pairs = zip(column.names[codes[order]], counts[order].tolist(), strict=True)
+        return dict(islice(((str(value), n) for value, n in pairs if value is not None), most))
 
     def extended(
         self,

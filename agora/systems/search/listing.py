@@ -133,9 +133,9 @@ class Lister:
         counted = {
             name: [
                 {"value": value, "count": count}
-                for value, count in self.index.attributes.counts(name, rows).items()
+                for value, count in self.index.attributes.counts(name, rows, most).items()
             ]
-            for name in ("category", "merchant_id")
+            for name, most in (("category", None), ("merchant_id", SELLERS))
         }
         price = self.index.price[rows]
         counts = np.histogram(price[np.isfinite(price)], BANDS)[0].tolist()
@@ -144,11 +144,7 @@ class Lister:
             for (low, high), count in zip(pairwise(BANDS), counts, strict=True)
             if count
         ]
-        return {
-            "category": counted["category"],
-            "merchant_id": counted["merchant_id"][:SELLERS],
-            "price": bands,
-        }
+        return {**counted, "price": bands}
 
     def _highlight(self, shown: Highlighter, row: int) -> str:
         """The title where it has a word of the query, else the description where that has one."""
