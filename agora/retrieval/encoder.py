@@ -7,6 +7,7 @@ fetched from anywhere.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from functools import lru_cache
@@ -180,7 +181,12 @@ def packaged(cache: Path, name: str = DEFAULT, *, quantised: bool = False) -> En
     folder = cache / f"{Path(name).name}-{version}-{kind}"
     # The configuration is written last: without it the export was not finished.
     if not (folder / CONFIGURATION).exists():
-        export(folder, name, quantised=quantised)
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / f".{folder.name}").open("w") as lock:
+            # Processes that begin at once would write into each other's files.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / CONFIGURATION).exists():
+                export(folder, name, quantised=quantised)
     return Encoder.load(folder)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +114,7 @@ def test_an_encoder_is_exported_once_and_travels_with_its_folder(
     source: Path, tmp_path: Path
 ) -> None:
     encoder = packaged(tmp_path / "cache", str(source))
-    (made,) = (tmp_path / "cache").iterdir()
+    (made,) = (tmp_path / "cache").glob("[!.]*")
     written = (made / "encoder.onnx").stat().st_mtime_ns
     packaged(tmp_path / "cache", str(source))
     assert (made / "encoder.onnx").stat().st_mtime_ns == written
@@ -122,6 +124,38 @@ def test_an_encoder_is_exported_once_and_travels_with_its_folder(
     np.testing.assert_array_equal(
         Encoder.load(tmp_path / "sealed").query("red hat"), encoder.query("red hat")
     )
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from agora.retrieval import encoder
+export = encoder.export
+def seen(*arguments, **named):
+    print("exported")
+    return export(*arguments, **named)
+encoder.export = seen
+print("ready", flush=True)
+sys.stdin.readline()
+encoder.packaged(Path(sys.argv[1]), sys.argv[2], quantised=True)
+"""
+
+
+def test_processes_that_open_it_at_once_export_it_once(tmp_path: Path) -> None:
+    source = small_source(tmp_path / "source")
+    command = [sys.executable, "-c", OPEN, str(tmp_path / "cache"), str(source)]
+    openers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for opener in openers:
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        opener.stdin.write("now\n")
+        opener.stdin.flush()
+    said = "".join(opener.communicate()[0] for opener in openers)
+    assert [opener.returncode for opener in openers] == [0, 0, 0]
+    assert said == "exported\n"
 
 
 def test_what_was_encoded_is_not_encoded_again(folder: Path, tmp_path: Path) -> None:
