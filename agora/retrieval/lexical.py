@@ -31,8 +31,8 @@ ROW, VOCABULARY, CONFIGURATION = "row", "vocabulary", "lexical.json"
 # Bytes before the writer makes a segment; one thread keeps the order of segments steady.
 HEAP = 256_000_000
 LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
-# Hits asked for, of each that is wanted, when a filter throws some away; then once more, far more.
-OVERSAMPLED, FURTHEST = 4, 50_000
+# Hits asked for, of each that is wanted, when a filter throws some away; then more, up to a most.
+OVERSAMPLED, SPARE, FURTHEST = 4, 2, 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,15 @@ class Lexical:
             return Hits.none()
         if allowed is None:
             return self._found(asked, k)
-        for limit in (OVERSAMPLED * k, max(FURTHEST, OVERSAMPLED * k)):
+        limit, furthest = OVERSAMPLED * k, max(FURTHEST, OVERSAMPLED * k)
+        while True:
             hits = self._found(asked, limit)
             left = hits.within(allowed)
-            if len(left) >= k or len(hits) < limit:
-                break
-        return Hits(left.rows[:k], left.scores[:k])
+            if len(left) >= k or len(hits) < limit or limit == furthest:
+                return Hits(left.rows[:k], left.scores[:k])
+            # As many as it takes at this share, and some more: each hit costs.
+            needed = SPARE * k * limit // max(len(left), 1)
+            limit = min(max(SPARE * limit, needed), furthest)
 
     def frequent(self, k: int) -> list[str]:
         """The k words that most documents have, the most frequent first."""
@@ -192,9 +195,10 @@ class Lexical:
         found = self._searcher.search(asked, limit, count=False).hits
         if not found:
             return Hits.none()
-        scores, addresses = zip(*found, strict=True)
-        rows = self._searcher.fast_field_values(ROW, addresses)
-        return Hits(np.array(rows, np.int64), np.array(scores, np.float64))
+        # Not `zip(*found)`: an iterator for each of fifty thousand hits costs three searches.
+        scores = np.fromiter((score for score, _ in found), np.float64, len(found))
+        rows = self._searcher.fast_field_values(ROW, [address for _, address in found])
+        return Hits(np.array(rows, np.int64), scores)
 
     def _write(
         self, rows: Array, texts: Mapping[str, Sequence[str | None]], deleted: Array
