@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from agora.items import item_keys
-from agora.retrieval.attributes import Attributes
+from agora.retrieval.attributes import UNBOUND, Attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ class Catalogue:
         between = {"price": (wanted.get("price_min"), wanted.get("price_max"))}
         if wanted.get("in_stock") is False:
             return self.attributes.select(equal, {**between, "stock": (0.0, None)})
-        if self.attributes.select(equal, between) is None:
+        if not equal and between["price"] == UNBOUND:
             return None
         return self.attributes.select(equal, {**between, "stock": (1.0, None)})
 

@@ -12,28 +12,23 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from agora.items import item_keys
-from agora.retrieval.attributes import UNBOUND, Attributes
+from agora.retrieval.attributes import Attributes
 from agora.retrieval.coverage import Coverage
 from agora.retrieval.lexical import Lexical, Schema
 from agora.retrieval.vectors import DEPTH, Vectors
+from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of
 from agora.systems.search.features import LOGGED, OF_ITEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from agora.retrieval.attributes import Selection
-
 Array = np.ndarray[Any, Any]
 
-ITEMS, SAID, KEY, LISTED = "items.parquet", "index.json", "key", "listed_at"
+SAID = "index.json"
 WORDS, MEANING, FILTERS, TITLES, TEXTS = "words", "meaning", "filters", "titles", "texts"
-CATALOGUE = ("product_id", "title", "description", "category", "merchant_id", "price", "stock")
 # Distinct words that are kept of a title, and of all that is said of a product.
 TITLE_WORDS, TEXT_WORDS = 16, 48
-# What nobody counts is there for ever.
-UNLIMITED = 1e9
 RATE = "product_click_rate_30d"
 VOLUME = [OF_ITEM.index(name) for name in (
     "product_click_count_30d", "product_purchase_count_30d", RATE,
@@ -43,7 +38,7 @@ PURCHASE = 10.0  # Clicks as which a purchase counts.
 LOOKED_AT = 50_000
 
 
-class Index:
+class Index(Catalogue):
     """Products by row.
 
     Args:
@@ -56,22 +51,14 @@ class Index:
         built: Rows when all was last built; those after them came since. All by default.
 
     Attributes:
-        frame: As given.
-        ids: Product ids, objects (n,).
         titles: Column of titles.
         descriptions: Column of descriptions.
-        price: (n,), NaN where unknown.
-        listed: Epoch seconds, (n,).
-        for_sale: Whether it can be bought, (n,) bool.
         usual: Mean rate of clicks.
         popularity: Logarithm of what is taken, (n,).
         told: Columns `TOLD` as the rankers read them, yet when it was listed for its age:
             (n, len(TOLD)).
         ordered: Rows, the most popular first, (n,).
         wanted: The first of them that can be bought.
-        names: Categories by code.
-        categories: Code of the category, (n,).
-        sellers: Code of the seller, (n,).
     """
 
     def __init__(
@@ -84,16 +71,12 @@ class Index:
         encoder: str,
         built: int | None = None,
     ) -> None:
+        super().__init__(frame, attributes)
         self.encoder = encoder
         self.built = len(frame) if built is None else built
-        self.frame, self.lexical, self.vectors = frame, lexical, vectors
-        self.attributes = attributes
+        self.lexical, self.vectors = lexical, vectors
         self.title_words, self.text_words = coverage
-        self.ids = np.array(frame["product_id"].to_list(), dtype=object)
         self.titles, self.descriptions = frame["title"], frame["description"]
-        self.price = frame["price"].to_numpy()
-        self.listed = frame[LISTED].to_numpy()
-        self.for_sale = frame["stock"].to_numpy() > 0
         features = frame.select(OF_ITEM).to_numpy()
         rates = features[:, OF_ITEM.index(RATE)]
         rates = rates[~np.isnan(rates)]
@@ -102,15 +85,6 @@ class Index:
         self.told = self._told(features)
         self.ordered = np.argsort(-self.popularity, kind="stable")
         self.wanted = self.ordered[self.for_sale[self.ordered]][:LOOKED_AT]
-        self.names, self.categories = _coded(frame["category"])
-        self.sellers = _coded(frame["merchant_id"])[1]
-        keys = frame[KEY].to_numpy()
-        # What was taken out has none; NaN is sorted to the end.
-        self._by_key = np.argsort(keys, kind="stable")[: np.count_nonzero(~np.isnan(keys))]
-        self._keys = keys[self._by_key]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
     @classmethod
     def of(
@@ -151,24 +125,6 @@ class Index:
         """Whether its texts were encoded; an empty index lacks nothing."""
         return not len(self) or len(self.vectors) > 0
 
-    def rows_of(self, keys: Array) -> Array:
-        """Row of each product's key, -1 where it is not here; of the keys' shape."""
-        if not len(self._keys) or not keys.size:
-            return np.full(keys.shape, -1)
-        place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return np.where(self._keys[place] == keys, self._by_key[place], -1)
-
-    def select(self, filters: Mapping[str, Any] | None) -> Selection | None:
-        """Rows that a request's filters leave; None for all that is for sale, and more."""
-        wanted = {name: value for name, value in (filters or {}).items() if value is not None}
-        equal = {name: [wanted[name]] for name in ("category", "merchant_id") if name in wanted}
-        between = {"price": (wanted.get("price_min"), wanted.get("price_max"))}
-        if wanted.get("in_stock") is False:
-            return self.attributes.select(equal, {**between, "stock": (0.0, None)})
-        if not equal and between["price"] == UNBOUND:
-            return None
-        return self.attributes.select(equal, {**between, "stock": (1.0, None)})
-
     def _told(self, features: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):
             price = np.log(self.price)
@@ -180,7 +136,7 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write plain files."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.frame.write_parquet(folder / ITEMS)
+        self.frame.write_parquet(folder / FILE)
         (folder / SAID).write_text(json.dumps({"encoder": self.encoder, "built": self.built}))
         for name, part in (
             (WORDS, self.lexical), (MEANING, self.vectors), (FILTERS, self.attributes),
@@ -194,7 +150,7 @@ class Index:
         """Read what `save` wrote."""
         said = json.loads((folder / SAID).read_text())
         return cls(
-            pl.read_parquet(folder / ITEMS),
+            pl.read_parquet(folder / FILE),
             Lexical.load(folder / WORDS),
             Vectors.load(folder / MEANING),
             Attributes.load(folder / FILTERS),
@@ -210,27 +166,15 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
     log_price = pl.when(pl.col("price") > 0).then(pl.col("price").log())
     return pl.concat(
         [
-            items.select(CATALOGUE).with_columns(
-                pl.col("price").cast(pl.Float64).fill_null(float("nan")),
-                pl.col("stock").cast(pl.Float64).fill_null(UNLIMITED),
-                pl.col("title", "description", "category", "merchant_id").fill_null(""),
-            ).with_columns(
+            catalogue_of(items)
+            .with_columns(pl.col("category", "merchant_id").fill_null(""))
+            .with_columns(
                 usual_price=log_price.fill_nan(None).median().over("category").fill_null(0.0)
             ),
-            pl.DataFrame({KEY: item_keys(items["product_id"])}),
-            items.select(pl.col(LISTED).dt.epoch("us") / 1e6),
             features.with_columns(pl.col(LOGGED).fill_null(0.0)).fill_null(float("nan")),
         ],
         how="horizontal",
     )  # fmt: skip
-
-
-def attributes_of(frame: pl.DataFrame) -> Attributes:
-    """What filters ask for."""
-    return Attributes(
-        {name: frame[name].to_list() for name in ("category", "merchant_id")},
-        {name: frame[name].to_numpy() for name in ("price", "stock")},
-    )
 
 
 def said_of(frame: pl.DataFrame) -> pl.Series:
@@ -271,9 +215,3 @@ def popularity_of(features: Array, usual: float) -> Array:
         return np.asarray(volume)
     relative = np.where(np.isnan(rate), 1.0, rate / usual)
     return np.asarray(volume + np.log(np.clip(relative, 1e-3, 1e3)))
-
-
-def _coded(column: pl.Series) -> tuple[tuple[str, ...], Array]:
-    """Distinct values in their order, and the place of each row's among them."""
-    codes = column.rank("dense").to_numpy().astype(np.int64) - 1
-    return tuple(column.unique().sort().to_list()), codes

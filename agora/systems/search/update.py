@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from agora.shopping.catalogue import KEY, attributes_of
 from agora.systems.search.features import LOGGED
-from agora.systems.search.index import KEY, Index, attributes_of, said_of, texts_of
+from agora.systems.search.index import Index, said_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
