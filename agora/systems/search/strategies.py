@@ -10,6 +10,7 @@ import numpy as np
 from agora.candidates import Found, retrieve_by
 from agora.retrieval.hits import Hits, RetrievalError
 from agora.systems.search.features import LEXICAL, SEMANTIC
+from agora.systems.search.understanding import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 WARMING = 24  # Queries after which nothing is read from disk any more: a quarter of a second.
-REMEMBERED = 2_048  # Queries whose candidates are remembered: some 40 MB.
 
 
 class Incomplete(Exception):
@@ -46,6 +46,7 @@ class Retriever:
 
     def __init__(self, index: Index, understanding: Understanding, params: Params) -> None:
         self.index, self.understanding, self.params = index, understanding, params
+        # As many as are understood: some 90 MB.
         self._alone = lru_cache(REMEMBERED)(self._of_query)
 
     def retrieve(self, columns: Columns, without: Collection[str] = ()) -> Candidates:
