@@ -62,6 +62,13 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def log_price(self) -> Array:
+        """Logarithm of the price, NaN where there is none, (n,)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.asarray(np.log(self.price))
+        found[~np.isfinite(found)] = np.nan
+        return found
+
     def rows_of(self, keys: Array) -> Array:
         """Row of each product's key, -1 where it is not here; of the keys' shape."""
         if not len(self._keys) or not keys.size:
@@ -92,6 +99,19 @@ def catalogue_of(items: pl.DataFrame) -> pl.DataFrame:
         pl.Series(KEY, item_keys(items["product_id"])),
         pl.col(LISTED).dt.epoch("us") / 1e6,
     )
+
+
+def logged(features: Array, counts: int) -> Array:
+    """Features as rankers read them: counts by log(1 + count), (n, width); a copy.
+
+    Args:
+        features: As they are read, (n, width).
+        counts: How many of the columns are counts; they come first.
+    """
+    found = np.array(features, dtype=float)
+    first = found[:, :counts]
+    np.log1p(np.maximum(first, 0.0, out=first), out=first)
+    return found
 
 
 def attributes_of(frame: pl.DataFrame) -> Attributes:

@@ -13,7 +13,7 @@ import polars as pl
 
 from agora.retrieval.attributes import Attributes
 from agora.retrieval.vectors import DEPTH, Vectors
-from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of
+from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of, logged
 from agora.systems.recommendation.features import LOGGED, OF_ITEM, SHOWN
 
 if TYPE_CHECKING:
@@ -119,10 +119,7 @@ class Index(Catalogue):
         )
 
     def _told(self) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            price = np.log(self.price)
-        price[~np.isfinite(price)] = np.nan
-        parts = (self.popularity, logged(self.features), self.listed, price)
+        parts = (self.popularity, logged(self.features, len(LOGGED)), self.listed, self.log_price())
         return np.column_stack(parts)
 
 
@@ -144,11 +141,3 @@ def frame_of(items: pl.DataFrame) -> pl.DataFrame:
         ],
         how="horizontal",
     )
-
-
-def logged(features: Array) -> Array:
-    """Columns `OF_ITEM` as the rankers read them: counts by their logarithm, (n, len(OF_ITEM))."""
-    found = np.array(features, dtype=float)
-    counts = found[:, : len(LOGGED)]
-    np.log1p(np.maximum(counts, 0.0, out=counts), out=counts)
-    return found

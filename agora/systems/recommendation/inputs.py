@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agora.shopping.catalogue import logged
 from agora.shopping.history import WORTH
 from agora.systems.recommendation.debuts import DAY
 from agora.systems.recommendation.features import (
     COUNTS,
     INPUTS,
+    LOGGED,
     OF_CUSTOMER,
+    OF_ITEM,
     POPULAR,
     SPENT,
+    TOLD,
 )
-from agora.systems.recommendation.index import logged
 from agora.systems.recommendation.tastes import SPACES
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+THEN = TOLD.index(OF_ITEM[0])
 AT = {name: place for place, name in enumerate(INPUTS)}
 HALF_LIFE = 3 * DAY  # An interest of a week ago still says a quarter.
 MINUTE = 60.0
@@ -70,7 +74,7 @@ def inputs_of(
         )  # fmt: skip
     told = np.take(index.told, item, axis=0)
     if features is not None:
-        told[:, 1 : 1 + features.shape[1]] = logged(features)
+        told[:, THEN : THEN + len(OF_ITEM)] = logged(features, len(LOGGED))
     found[:, AT[POPULAR] : AT["price_over_clicked"]] = told
     if POPULAR in skipped:
         found[:, AT[POPULAR]] = np.nan

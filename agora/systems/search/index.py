@@ -16,7 +16,7 @@ from agora.retrieval.attributes import Attributes
 from agora.retrieval.coverage import Coverage
 from agora.retrieval.lexical import Lexical, Schema
 from agora.retrieval.vectors import DEPTH, Vectors
-from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of
+from agora.shopping.catalogue import FILE, Catalogue, attributes_of, catalogue_of, logged
 from agora.systems.search.features import LOGGED, OF_ITEM
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ class Index(Catalogue):
         return not len(self) or len(self.vectors) > 0
 
     def _told(self, features: Array) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            price = np.log(self.price)
-        price[~np.isfinite(price)] = np.nan
+        price = self.log_price()
         beside = price - self.frame["usual_price"].to_numpy()
-        parts = (price, beside, logged(features), self.popularity, self.listed)
+        parts = (price, beside, logged(features, len(LOGGED)), self.popularity, self.listed)
         return np.column_stack(parts)
 
     def save(self, folder: Path) -> None:
@@ -186,18 +184,6 @@ def said_of(frame: pl.DataFrame) -> pl.Series:
 def texts_of(frame: pl.DataFrame) -> list[str]:
     """What is encoded of each product."""
     return frame.select(pl.concat_str("title", "description", separator=". ")).to_series().to_list()
-
-
-def logged(features: Array) -> Array:
-    """Columns `OF_ITEM` as the rankers read them, (n, len(OF_ITEM)); a copy.
-
-    Args:
-        features: As they are read, (n, len(OF_ITEM)).
-    """
-    found = features.copy()
-    counts = found[:, : len(LOGGED)]
-    np.log1p(np.maximum(counts, 0.0), out=counts)
-    return found
 
 
 def popularity_of(features: Array, usual: float) -> Array:

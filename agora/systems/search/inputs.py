@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agora.shopping.catalogue import logged
 from agora.systems.search.features import (
     INPUTS,
     LEXICAL,
+    LOGGED,
     OF_CUSTOMER,
     OF_PRICE,
     OF_TEXT,
@@ -18,7 +20,7 @@ from agora.systems.search.features import (
     SPENT,
 )
 from agora.systems.search.history import history_of
-from agora.systems.search.index import logged, popularity_of
+from agora.systems.search.index import popularity_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -116,7 +118,7 @@ def inputs_of(
     told = np.take(index.told, item, axis=0)
     own = told[:, OF_OWN_PRICE:]
     if features is not None:
-        own[:, :-2] = logged(features)
+        own[:, :-2] = logged(features, len(LOGGED))
         own[:, -2] = popularity_of(features, index.usual)
     now = np.asarray(columns["event_at"]) / 1e6
     listed = own[:, -1]
