@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 TRIES, PAUSE_SECONDS = 8, 0.2
 
 
+def until(holds: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 @dataclass
 class ItemService:
     """A running service.
@@ -74,6 +81,26 @@ class ItemService:
                 break
             time.sleep(PAUSE_SECONDS)
         return status, answer
+
+    def outcomes_become_interactions(self, answer: Any, list_id: str, customer_id: str) -> None:
+        """What a customer takes of an answer is kept once, however often it is told, and lands."""
+        told = {
+            "prediction_id": answer["prediction_id"], "customer_id": customer_id,
+            "product_id": answer["items"][0]["product_id"], "kind": "purchase",
+        }  # fmt: skip
+        status, first = self.ask("POST", "/outcomes", told, role="analyst")
+        assert (status, first["is_new"]) == (200, True)
+        again = {**told, "list_id": list_id}
+        assert self.ask("POST", "/outcomes", again, role="analyst")[1] == {**first, "is_new": False}
+        until(lambda: self._landed(list_id))
+        rows = [(row["kind"], row["customer_id"]) for row in self._landed(list_id)]
+        assert rows == [("purchase", customer_id)]
+
+    def _landed(self, list_id: str) -> list[dict[str, Any]]:
+        # A file that is being written has another ending.
+        files = (self.settings.home / "landing" / "interactions").rglob("*.jsonl")
+        rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [row for row in rows if row["list_id"] == list_id]
 
 
 Kind = TypeVar("Kind", bound=ItemService)

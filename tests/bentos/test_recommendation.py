@@ -18,6 +18,7 @@ from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online, stop_online
 from agora.systems.recommendation import SYSTEM
+from tests.bentos.item_services import until
 from tests.bentos.recommending import Service, serving
 from tests.systems.recommendation.shop import NOUNS, catalogue
 
@@ -44,13 +45,6 @@ def clicks(kind: int) -> list[dict[str, str]]:
     return [
         {"product_id": f"p{kind + KINDS * each:04}", "kind": "click", "at": at} for each in (1, 2)
     ]
-
-
-def until(holds: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def test_a_visit_is_answered_and_logged(service: Service) -> None:
@@ -140,24 +134,7 @@ def test_what_is_no_visit_is_refused_by_its_field(
 
 def test_outcomes_of_a_list_are_kept_and_become_interactions(service: Service) -> None:
     _, answer = service.recommend(request_id="with outcome", customer_id="c-4")
-    told = {
-        "prediction_id": answer["prediction_id"], "customer_id": "c-4",
-        "product_id": answer["items"][0]["product_id"], "kind": "purchase",
-    }  # fmt: skip
-    status, first = service.ask("POST", "/outcomes", told, role="analyst")
-    assert (status, first["is_new"]) == (200, True)
-    again = {**told, "list_id": "with outcome"}
-    assert service.ask("POST", "/outcomes", again, role="analyst")[1] == {**first, "is_new": False}
-    landed = service.settings.home / "landing" / "interactions"
-
-    def mine() -> list[dict[str, Any]]:
-        # A file that is being written has another ending.
-        files = landed.rglob("*.jsonl")
-        rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-        return [row for row in rows if row["list_id"] == "with outcome"]
-
-    until(mine)
-    assert [(row["kind"], row["customer_id"]) for row in mine()] == [("purchase", "c-4")]
+    service.outcomes_become_interactions(answer, "with outcome", "c-4")
     unknown = {"list_id": "somewhere else", "product_id": "p", "kind": "stolen"}
     assert service.ask("POST", "/outcomes", unknown, role="analyst")[0] == 422
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from agora.stores.drain import drain
 from agora.stores.lake import Lake
 from agora.stores.valkey import open_online, stop_online
 from agora.systems.search import SYSTEM
-from tests.bentos.item_services import deployed, listening
+from tests.bentos.item_services import deployed, listening, until
 from tests.bentos.searching import Service, serving, with_encoders
 from tests.systems.search.shop import catalogue, fitted, nouns
 
@@ -34,13 +33,6 @@ pytestmark = pytest.mark.xdist_group("search_service")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(tmp_path_factory.mktemp("home")) as running:
         yield running
-
-
-def until(holds: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def test_a_search_is_answered_and_logged(service: Service) -> None:
@@ -152,24 +144,7 @@ def test_suggestions_go_on_with_what_was_typed(service: Service) -> None:
 
 def test_outcomes_of_a_list_are_kept_and_become_interactions(service: Service) -> None:
     _, answer = service.search("lamp", request_id="with outcome", customer_id="c-4")
-    told = {
-        "prediction_id": answer["prediction_id"], "customer_id": "c-4",
-        "product_id": answer["items"][0]["product_id"], "kind": "purchase",
-    }  # fmt: skip
-    status, first = service.ask("POST", "/outcomes", told, role="analyst")
-    assert (status, first["is_new"]) == (200, True)
-    again = {**told, "list_id": "with outcome"}
-    assert service.ask("POST", "/outcomes", again, role="analyst")[1] == {**first, "is_new": False}
-    landed = service.settings.home / "landing" / "interactions"
-
-    def mine() -> list[dict[str, Any]]:
-        # A file that is being written has another ending.
-        files = landed.rglob("*.jsonl")
-        rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-        return [row for row in rows if row["list_id"] == "with outcome"]
-
-    until(mine)
-    assert [(row["kind"], row["customer_id"]) for row in mine()] == [("purchase", "c-4")]
+    service.outcomes_become_interactions(answer, "with outcome", "c-4")
 
 
 def test_a_list_made_in_batch_is_looked_up(service: Service) -> None:
